@@ -1,0 +1,137 @@
+//! How memory is divided, and every number that can be tuned.
+//!
+//! ```text
+//! arena   1 MiB, at a multiple of 1 MiB
+//! +---------+------+------+------+------+--  --+------+
+//! | records | slot | slot | slot | slot | ...  | slot |   256 slots of 4 KiB, 4 of them records
+//! +---------+------+------+------+------+--  --+------+
+//!             `--------- pool ---------'                  4, 16 or 32 slots of one class
+//!             `-- span ---'                               1 to 128 slots for one large block
+//! ```
+
+#![forbid(unsafe_code)]
+
+// ---------------------------------------------------------------------------------------------
+// Tunables. Each: unit, range, reason. Nothing outside this section is a matter of taste.
+// ---------------------------------------------------------------------------------------------
+
+/// Bytes in one slot, the unit in which an arena is cut. A power of two, 4 KiB to 16 KiB.
+/// Small, so that a span of 32 KiB and more loses at most an eighth to rounding.
+pub const SLOT_SIZE: usize = 4 << 10;
+
+/// Bytes in one arena. A power of two, 512 KiB to 64 MiB. Small, so that arenas become empty and
+/// the one that `ReturnArenas` keeps is cheap to keep.
+pub const ARENA_SIZE: usize = 1 << 20;
+
+/// Bytes in the pool of a class up to [`POOL_SMALL_BLOCK_MAX`]. 4 KiB to 64 KiB. Small pools become
+/// empty sooner; below 16 KiB batches cost up to half more (`docs/design.md`, "Pool size").
+pub const POOL_SMALL: usize = 16 << 10;
+/// The largest block of a small pool, bytes: at least 16 blocks to a pool.
+pub const POOL_SMALL_BLOCK_MAX: usize = 1 << 10;
+
+/// Bytes in the pool of a class up to [`POOL_MEDIUM_BLOCK_MAX`]: at least 8 blocks to a pool.
+pub const POOL_MEDIUM: usize = 64 << 10;
+/// The largest block of a medium pool, bytes.
+pub const POOL_MEDIUM_BLOCK_MAX: usize = 8 << 10;
+
+/// Bytes in the pool of the remaining classes: at least 4 blocks to a pool.
+pub const POOL_BIG: usize = 128 << 10;
+
+/// The largest block that comes from a pool, bytes. Above it, spans: from here on rounding to a
+/// slot loses at most an eighth.
+pub const BLOCK_MAX: usize = 32 << 10;
+
+/// The largest request whose path is compiled into its caller, bytes. Larger ones cost a call.
+pub const INLINE_MAX: usize = 1 << 10;
+
+/// The largest span, bytes. At most half an arena, so that one never fills an arena alone. Above
+/// it, direct mappings.
+pub const SPAN_MAX: usize = 512 << 10;
+
+/// The largest alignment that a span can have, bytes. Above it, direct mappings.
+pub const SPAN_ALIGN_MAX: usize = 64 << 10;
+
+/// Bytes carved at a time in the first pool of a class: one OS page, so that a class with one block
+/// makes one OS page resident. Further pools of the class are carved whole.
+pub const CARVE_BYTES: usize = 4 << 10;
+
+/// Pools for which a thread can hold remote frees back, to hand them over in batches. A power of
+/// two, 8 to 64: each costs 32 bytes a thread.
+pub const OUTBOX_POOLS: usize = 32;
+/// Bytes of remote frees held back for one pool before they are handed over. 1 KiB to one pool:
+/// more makes fewer atomics, and more memory wait.
+pub const OUTBOX_BYTES: usize = 8 << 10;
+/// Blocks of remote frees held back for one pool.
+pub const OUTBOX_BLOCKS: usize = 64;
+
+/// Wholly empty arenas that `ReturnArenas` keeps. 0 maps and unmaps at every crossing of a boundary.
+pub const ARENAS_EMPTY_KEPT: usize = 1;
+
+/// Bytes of freed direct mappings that `ReturnArenas` keeps for reuse. A fresh mapping of 1 MiB
+/// costs hundreds of microseconds in first touches, a kept one nothing.
+pub const LARGE_KEPT_BYTES: usize = 1 << 20;
+
+/// Bytes of records mapped at a time. A multiple of every OS page size.
+pub const STORE_CHUNK: usize = 64 << 10;
+
+/// Turns of spinning before a lock sleeps. About a microsecond: longer than any section that
+/// makes no system call.
+pub const LOCK_SPINS: usize = 60;
+
+// ---------------------------------------------------------------------------------------------
+// Derived.
+// ---------------------------------------------------------------------------------------------
+
+/// Slots in one arena.
+pub const SLOTS_PER_ARENA: usize = ARENA_SIZE / SLOT_SIZE;
+/// Bytes of a pool's or span's record: one cache line, so that two owners never share one.
+pub const RECORD_SIZE: usize = 64;
+/// Slots at the start of an arena that hold its records.
+pub const RECORD_SLOTS: usize = SLOTS_PER_ARENA * RECORD_SIZE / SLOT_SIZE;
+/// Slots of an arena that pools and spans can have.
+pub const USABLE_SLOTS: usize = SLOTS_PER_ARENA - RECORD_SLOTS;
+/// Slots in one small pool.
+pub const SLOTS_PER_POOL: usize = POOL_SMALL / SLOT_SIZE;
+/// Small pools' places in one arena, the first of which holds the records.
+pub const POOLS_PER_ARENA: usize = ARENA_SIZE / POOL_SMALL;
+
+const _: () = {
+    assert!(SLOT_SIZE.is_power_of_two() && ARENA_SIZE.is_power_of_two());
+    assert!(
+        RECORD_SLOTS * SLOT_SIZE == POOL_SMALL,
+        "the records take one small pool's place"
+    );
+    assert!(RECORD_SLOTS == SLOTS_PER_POOL && RECORD_SLOTS.is_power_of_two());
+    assert!(
+        POOLS_PER_ARENA * RECORD_SIZE == SLOT_SIZE,
+        "records of aligned pools share one slot"
+    );
+    assert!(SPAN_MAX <= ARENA_SIZE / 2 && SPAN_MAX.is_multiple_of(SLOT_SIZE));
+    assert!(SPAN_ALIGN_MAX <= ARENA_SIZE / 4);
+    assert!(
+        BLOCK_MAX / 8 >= SLOT_SIZE,
+        "a span loses at most an eighth to rounding"
+    );
+    assert!(POOL_BIG <= ARENA_SIZE / 4 && POOL_SMALL < POOL_MEDIUM && POOL_MEDIUM < POOL_BIG);
+    assert!(OUTBOX_POOLS.is_power_of_two());
+};
+
+/// `bytes` rounded up to a multiple of `unit`, a power of two. The caller knows that it fits.
+pub const fn round_up(bytes: usize, unit: usize) -> usize {
+    (bytes + (unit - 1)) & !(unit - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_up_reaches_the_next_multiple_and_no_further() {
+        for unit in [8, 4096, 65536] {
+            for bytes in [0, 1, unit - 1, unit, unit + 1, 10 * unit + 3] {
+                let rounded = round_up(bytes, unit);
+                assert!(rounded % unit == 0 && rounded >= bytes && rounded < bytes + unit);
+            }
+        }
+    }
+}

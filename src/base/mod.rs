@@ -1,0 +1,4 @@
+//! Floor 0: numbers that every floor may use. Knows nothing of the others.
+
+pub mod class;
+pub mod geometry;

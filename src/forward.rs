@@ -1,0 +1,52 @@
+//! What the crate is where it has no floors: the system's allocator under the same names.
+
+extern crate std;
+
+use core::alloc::{GlobalAlloc, Layout};
+use std::alloc::System;
+
+pub use policy::retention::Retention;
+
+use crate::policy;
+
+/// Forwards to [`std::alloc::System`]: this target is not supported yet.
+#[derive(Debug)]
+pub struct Highwater;
+
+impl Default for Highwater {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Highwater {
+    /// Forwards.
+    pub const fn new() -> Self {
+        Self
+    }
+
+    /// Forwards; there is nothing to retain here.
+    pub const fn with_retention(_: Retention) -> Self {
+        Self
+    }
+}
+
+// SAFETY: forwards everything to the system's allocator.
+unsafe impl GlobalAlloc for Highwater {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract.
+        unsafe { System.dealloc(block, layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}

@@ -1,0 +1,215 @@
+//! [`Highwater`], the allocator that a program installs.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{self, NonNull};
+
+use super::settings;
+use crate::base::class::SizeClass;
+use crate::heap::{config, large, local, span, trim};
+use crate::policy::retention::Retention;
+use crate::sys;
+
+/// The allocator. All instances share one heap; the first to allocate sets the retention.
+///
+/// ```
+/// use highwater::Highwater;
+///
+/// #[global_allocator]
+/// static GLOBAL: Highwater = Highwater::new();
+///
+/// let boxed = Box::new(7);
+/// assert_eq!(*boxed, 7);
+/// ```
+#[derive(Debug)]
+pub struct Highwater {
+    retention: Retention,
+}
+
+impl Default for Highwater {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where a block of some layout lives: told by the layout alone, at both ends of its life.
+enum Home {
+    Pool(SizeClass),
+    Span,
+    Large,
+}
+
+impl Home {
+    #[inline(always)]
+    fn of(size: usize, align: usize) -> Home {
+        match SizeClass::of(size, align) {
+            Some(class) => Home::Pool(class),
+            None if span::fits(size, align) => Home::Span,
+            None => Home::Large,
+        }
+    }
+}
+
+impl Highwater {
+    /// With the default retention, [`Retention::ReturnArenas`].
+    pub const fn new() -> Self {
+        Self::with_retention(Retention::DEFAULT)
+    }
+
+    /// With the given retention. The environment variable `HIGHWATER_RETENTION` wins over it.
+    pub const fn with_retention(retention: Retention) -> Self {
+        Self { retention }
+    }
+
+    /// The current list is exhausted, or the thread has no heap yet.
+    #[cold]
+    #[inline(never)]
+    fn refill(class: SizeClass, constructed: Retention) -> *mut u8 {
+        settings::read_once(constructed);
+        let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
+        block.flatten().map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    /// Allocates what is too large to have its path compiled into the caller. The second value:
+    /// whether all bytes are known to be zero.
+    #[inline(never)]
+    fn alloc_more(layout: Layout, constructed: Retention) -> (*mut u8, bool) {
+        let (size, align) = (layout.size(), layout.align());
+        let found = match Home::of(size, align) {
+            Home::Pool(class) => match local::heap().pop(class) {
+                Some(block) => Some((block, false)),
+                None => return (Self::refill(class, constructed), false),
+            },
+            Home::Span => {
+                settings::read_once(constructed);
+                span::alloc(size, align)
+            }
+            Home::Large => {
+                settings::read_once(constructed);
+                large::alloc(size, align)
+            }
+        };
+        found.map_or((ptr::null_mut(), false), |(block, zero)| {
+            (block.as_ptr(), zero)
+        })
+    }
+
+    /// Takes back what [`Highwater::alloc_more`] allocated.
+    ///
+    /// # Safety
+    ///
+    /// `block` was allocated with `layout`, and nobody uses it any more.
+    #[inline(never)]
+    unsafe fn dealloc_more(block: NonNull<u8>, layout: Layout) {
+        match Home::of(layout.size(), layout.align()) {
+            // SAFETY: the caller's contract; the layout tells the home, as it did at `alloc`.
+            Home::Pool(class) => unsafe { local::heap().push(block, class) },
+            // SAFETY: as above.
+            Home::Span => unsafe { span::free(block) },
+            // SAFETY: as above.
+            Home::Large => unsafe { large::free(block) },
+        }
+    }
+
+    /// Reallocates without moving, or by moving OS pages; `None` if it must be done by copying.
+    ///
+    /// # Safety
+    ///
+    /// As for [`GlobalAlloc::realloc`].
+    unsafe fn resize(block: NonNull<u8>, layout: Layout, size: usize) -> Option<NonNull<u8>> {
+        let align = layout.align();
+        match (Home::of(layout.size(), align), Home::of(size, align)) {
+            (Home::Pool(from), Home::Pool(to)) => (from == to).then_some(block),
+            // SAFETY: a span, by its layout, to be one of another size.
+            (Home::Span, Home::Span) => unsafe { span::resize(block, size) }.then_some(block),
+            // SAFETY: a large block, by its layout, to be one of another size; what moves OS pages
+            // keeps no more than their alignment.
+            (Home::Large, Home::Large) if align <= sys::page_size() => unsafe {
+                large::resize(block, size)
+            },
+            _ => None,
+        }
+    }
+}
+
+// SAFETY: blocks come from mapped memory that no other block overlaps, at least as large and as
+// aligned as asked (class.rs tests every size); nothing here unwinds or allocates from elsewhere.
+unsafe impl GlobalAlloc for Highwater {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let Some(class) = SizeClass::inlined(layout.size(), layout.align()) else {
+            return Self::alloc_more(layout, self.retention).0;
+        };
+        match local::heap().pop(class) {
+            Some(block) => block.as_ptr(),
+            None => Self::refill(class, self.retention),
+        }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller passes a block that `alloc` returned, which is not null.
+        let block = unsafe { NonNull::new_unchecked(block) };
+        match SizeClass::inlined(layout.size(), layout.align()) {
+            // SAFETY: allocated with this layout, so of this class.
+            Some(class) => unsafe { local::heap().push(block, class) },
+            // SAFETY: the caller's contract.
+            None => unsafe { Self::dealloc_more(block, layout) },
+        }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let (block, zero) = match SizeClass::inlined(layout.size(), layout.align()) {
+            // SAFETY: the caller's contract.
+            Some(_) => (unsafe { self.alloc(layout) }, false),
+            None => Self::alloc_more(layout, self.retention),
+        };
+        if !zero && !block.is_null() {
+            // SAFETY: a block of at least this size, just allocated.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        block
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller passes a block that `alloc` returned, which is not null.
+        let old = unsafe { NonNull::new_unchecked(block) };
+        // SAFETY: the caller's contract.
+        if let Some(resized) = unsafe { Self::resize(old, layout, size) } {
+            return resized.as_ptr();
+        }
+        // SAFETY: the caller has checked that `size` and the alignment make a layout.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        // SAFETY: as for `alloc`.
+        let new = unsafe { self.alloc(wanted) };
+        if !new.is_null() {
+            // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
+            unsafe {
+                ptr::copy_nonoverlapping(block, new, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+        }
+        new
+    }
+}
+
+/// Gives back now all that the retention in force lets go, and returns the bytes given back.
+///
+/// Reaches what the calling thread's heap keeps, heaps whose threads have ended, empty arenas and
+/// kept large blocks; what other running threads keep goes at their own slow paths. Nothing under
+/// [`Retention::NeverShrink`]. Costs a walk over the heap's bins and a system call for each arena.
+pub fn trim() -> usize {
+    trim::trim()
+}
+
+/// The retention in force.
+pub fn retention() -> Retention {
+    config::retention()
+}
+
+/// Puts a retention in force, from the next slow path of each thread on. What was kept before is
+/// kept until it is used or [`trim`] is called.
+pub fn set_retention(retention: Retention) {
+    config::set_retention(retention);
+}

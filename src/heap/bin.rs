@@ -1,0 +1,150 @@
+//! A bin: one heap's pools of one class, but for the current one's list, which stands apart.
+
+use core::ptr::{self, NonNull};
+
+use crate::mem::block::Block;
+use crate::mem::pool::{OCCUPANCIES, Pool};
+use crate::sync::word::{Word32, WordPtr, WordSize};
+
+/// The current pool of a bin: all that the fast path of a class reads and writes.
+pub struct Current {
+    /// Free blocks of the current pool; null if there is none or it is exhausted.
+    pub free: WordPtr<Block>,
+    /// Where the current pool starts; [`Current::NOWHERE`] if there is none.
+    pub base: WordSize,
+}
+
+impl Current {
+    /// An address from which no block is less than a pool away: the middle of the address space,
+    /// where user memory ends.
+    pub const NOWHERE: usize = 1 << (usize::BITS - 1);
+
+    pub const fn none() -> Self {
+        Self {
+            free: WordPtr::new(ptr::null_mut()),
+            base: WordSize::new(Self::NOWHERE),
+        }
+    }
+
+    /// The current pool's record.
+    pub fn pool(&self) -> Option<&'static Pool> {
+        match self.base.get() {
+            Self::NOWHERE => None,
+            // SAFETY: a current pool's arena is mapped.
+            start => Some(unsafe { Pool::at(start).as_ref() }),
+        }
+    }
+}
+
+/// A bin's other pools, and what the bin has not published yet.
+pub struct Bin {
+    /// Partial pools by occupancy, the fullest first.
+    pub partial: [PoolList; OCCUPANCIES],
+    /// Pools without a used block, kept with their lists as they are.
+    pub empty: PoolList,
+    /// Pools of the bin, full and current ones among them.
+    pub pools: Word32,
+    /// Blocks put on the current list since allocations were last published.
+    pub handed: Word32,
+    /// Frees to other pools until they are published; counts down from one pool's capacity.
+    pub frees_left: Word32,
+}
+
+impl Bin {
+    pub const fn new(capacity: usize) -> Self {
+        Self {
+            partial: [const { PoolList::new() }; OCCUPANCIES],
+            empty: PoolList::new(),
+            pools: Word32::new(0),
+            handed: Word32::new(0),
+            frees_left: Word32::new(capacity as u32),
+        }
+    }
+
+    /// Takes the pool to allocate from next: the fullest partial one, longest there; else an empty
+    /// one, last emptied.
+    pub fn take(&self) -> Option<&'static Pool> {
+        self.partial
+            .iter()
+            .find_map(PoolList::pop_front)
+            .or_else(|| self.empty.pop_front())
+    }
+}
+
+/// A list of pools, linked through their records.
+pub struct PoolList {
+    first: WordPtr<Pool>,
+    last: WordPtr<Pool>,
+}
+
+impl PoolList {
+    pub const fn new() -> Self {
+        Self {
+            first: WordPtr::new(ptr::null_mut()),
+            last: WordPtr::new(ptr::null_mut()),
+        }
+    }
+
+    pub fn first(&self) -> Option<&'static Pool> {
+        record(self.first.get())
+    }
+
+    pub fn push_front(&self, pool: &'static Pool) {
+        self.link(pool, ptr::null_mut(), self.first.get());
+    }
+
+    pub fn push_back(&self, pool: &'static Pool) {
+        self.link(pool, self.last.get(), ptr::null_mut());
+    }
+
+    pub fn pop_front(&self) -> Option<&'static Pool> {
+        let pool = self.first()?;
+        self.remove(pool);
+        Some(pool)
+    }
+
+    fn link(&self, pool: &'static Pool, before: *mut Pool, behind: *mut Pool) {
+        let this = ptr::from_ref(pool).cast_mut();
+        pool.prev.set(before);
+        pool.next.set(behind);
+        record(before)
+            .map_or(&self.first, |before| &before.next)
+            .set(this);
+        record(behind)
+            .map_or(&self.last, |behind| &behind.prev)
+            .set(this);
+    }
+
+    /// Takes `pool` out, which is on this list.
+    pub fn remove(&self, pool: &'static Pool) {
+        let (before, behind) = (pool.prev.get(), pool.next.get());
+        record(before)
+            .map_or(&self.first, |before| &before.next)
+            .set(behind);
+        record(behind)
+            .map_or(&self.last, |behind| &behind.prev)
+            .set(before);
+    }
+
+    /// The pools, first to last. The list must not change meanwhile.
+    pub fn iter(&self) -> impl Iterator<Item = &'static Pool> {
+        core::iter::successors(self.first(), |pool| record(pool.next.get()))
+    }
+
+    /// The pool behind `pool`, which is on this list.
+    pub fn after(&self, pool: &Pool) -> Option<&'static Pool> {
+        record(pool.next.get())
+    }
+
+    /// Forgets the pools.
+    pub fn clear(&self) {
+        self.first.set(ptr::null_mut());
+        self.last.set(ptr::null_mut());
+    }
+}
+
+fn record(pool: *mut Pool) -> Option<&'static Pool> {
+    // SAFETY: what a bin links is the record of a pool of its own, whose arena stays mapped as long
+    // as the pool is taken; records hold only words that anyone may read.
+    NonNull::new(pool).map(|pool| unsafe { pool.as_ref() })
+}

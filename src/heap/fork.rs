@@ -1,0 +1,115 @@
+//! Around a fork: every lock is free in the child, and the heaps of threads that are not there can
+//! be adopted.
+//!
+//! The system copies memory while other threads go on writing, one OS page after the other: in the
+//! child, two words of a heap whose thread was running may be of different moments. What stands
+//! under a lock is sound, because the forking thread holds every lock. The lists of other threads'
+//! heaps are not: in the child, all blocks of their pools count as used. So a free block of another
+//! thread's pool is lost to the child (it costs nothing until it is written to), and a used one can
+//! be freed there as ever. The forking thread's own heap goes on as it was, but for remote frees
+//! that were on their way to it.
+
+use super::registry::{REGISTRY, Registry};
+use super::thread_heap::ThreadHeap;
+use super::{large, ledger, local, span};
+use crate::base::class::SizeClass;
+use crate::mem::arena_set::{ARENAS, ArenaSet};
+use crate::mem::pool::{Pool, State};
+use crate::sys;
+
+/// Asks for the hooks. Once.
+pub fn start() {
+    sys::at_fork(prepare, parent, child);
+}
+
+extern "C" fn prepare() {
+    let heap = local::heap();
+    if !heap.is_nobody() {
+        heap.outbox.send_all();
+        heap.collect_inbox();
+    }
+    // In the order of their ranks.
+    core::mem::forget(REGISTRY.lock());
+    core::mem::forget(ARENAS.lock());
+    span::lock_for_fork();
+    large::lock_for_fork();
+}
+
+extern "C" fn parent() {
+    // SAFETY: `prepare` locked them all on this thread.
+    unsafe {
+        large::unlock_after_fork();
+        span::unlock_after_fork();
+        ARENAS.force_unlock();
+        REGISTRY.force_unlock();
+    }
+}
+
+extern "C" fn child() {
+    parent();
+    let own = local::heap();
+    let mut registry = REGISTRY.lock();
+    let alone = registry.count() == usize::from(!own.is_nobody());
+    if alone {
+        return;
+    }
+    distrust(&ARENAS.lock(), own);
+    registry.for_each(ThreadHeap::forget_inbox);
+    let orphan = |registry: &Registry| {
+        let mut found = None;
+        registry.for_each(|heap| {
+            if !core::ptr::eq(heap, own) && !Registry::is_vacant(heap) {
+                found = Some(heap);
+            }
+        });
+        found
+    };
+    while let Some(heap) = orphan(&registry) {
+        heap.forget();
+        registry.vacate(heap);
+    }
+    recount(&ARENAS.lock(), own);
+}
+
+/// Puts every pool right whose words may be of different moments.
+fn distrust(arenas: &ArenaSet, own: &'static ThreadHeap) {
+    for_each_pool(arenas, |pool| {
+        let Some(owner) = ThreadHeap::of_owner(pool.owner()) else {
+            return;
+        };
+        if core::ptr::eq(owner, own) || Registry::is_vacant(owner) {
+            pool.forget_remote();
+        } else {
+            pool.declare_full();
+        }
+    });
+}
+
+/// Counts anew what is live: what other threads had not published is not to be had.
+fn recount(arenas: &ArenaSet, own: &'static ThreadHeap) {
+    let mut counts = [(0usize, 0usize, 0usize); SizeClass::COUNT];
+    if !own.is_nobody() {
+        // Not `settle_all`: the locks are held, and `prepare` emptied outbox and inbox.
+        SizeClass::all().for_each(|class| own.settle(class));
+    }
+    for_each_pool(arenas, |pool| {
+        let (live, carved, pools) = &mut counts[pool.class().index()];
+        *live += own.used_in(pool);
+        *carved += pool.carved();
+        *pools += 1;
+    });
+    for class in SizeClass::all() {
+        let (live, carved, pools) = counts[class.index()];
+        ledger::recount(class, live, carved, pools);
+    }
+}
+
+fn for_each_pool(arenas: &ArenaSet, mut each: impl FnMut(&Pool)) {
+    arenas.for_each(|arena| {
+        arena.for_each_record(|_, record| {
+            if !matches!(record.state(), State::Span | State::Unused) {
+                each(record);
+            }
+        });
+    });
+}

@@ -1,0 +1,442 @@
+//! Large blocks: direct mappings, and freed ones kept for reuse.
+//!
+//! A mapping's record lies in a store of its own, found by the mapping's address. A freed mapping is
+//! kept, up to the rung's bound; a request takes the smallest kept one that fits, cuts a larger one
+//! or lengthens a smaller one in place of a fresh mapping, unless the rung keeps classes apart.
+
+use core::ptr::{self, NonNull};
+
+use super::{config, ledger};
+use crate::base::geometry::{ARENA_SIZE, round_up};
+use crate::mem::store::Store;
+use crate::policy::retention::Retention;
+use crate::sync::lock::{Mutex, RawLock};
+use crate::sys;
+
+static LARGE: Mutex<LargeBlocks> = Mutex::from_raw(
+    <RawLock as parking_lot::lock_api::RawMutex>::INIT,
+    LargeBlocks {
+        live: Index::new(),
+        kept: ptr::null_mut(),
+        kept_bytes: 0,
+        live_mapped: 0,
+        live_requested: 0,
+        store: Store::new(),
+    },
+);
+
+/// One mapping.
+struct Mapping {
+    start: NonNull<u8>,
+    bytes: usize,
+    /// 0 for a kept one.
+    requested: usize,
+    next: *mut Mapping,
+}
+
+/// Every direct mapping. Rank 4: taken with no lock held.
+struct LargeBlocks {
+    live: Index,
+    kept: *mut Mapping,
+    kept_bytes: usize,
+    live_mapped: usize,
+    live_requested: usize,
+    store: Store<Mapping>,
+}
+
+// SAFETY: the pointers are to records in the set's own store.
+unsafe impl Send for LargeBlocks {}
+
+/// What [`totals`] tells, all in bytes.
+pub struct Totals {
+    /// Mapped for live large blocks.
+    pub live_mapped: usize,
+    /// Asked for them.
+    pub live_requested: usize,
+    /// Mapped and kept for reuse.
+    pub kept: usize,
+    /// Mapped for records.
+    pub records: usize,
+}
+
+/// What large blocks hold.
+pub fn totals() -> Totals {
+    let large = LARGE.lock();
+    Totals {
+        live_mapped: large.live_mapped,
+        live_requested: large.live_requested,
+        kept: large.kept_bytes,
+        records: large.store.bytes() + large.live.bytes(),
+    }
+}
+
+/// Bytes to map for `size`: whole OS pages; and where classes are kept apart, the size of its class,
+/// eight to a doubling, so that a freed mapping serves every request of its class.
+fn mapped_size(size: usize) -> Option<usize> {
+    let rung = config::retention();
+    let unit = if rung.classes_share() {
+        sys::page_size()
+    } else {
+        (size.max(1).next_power_of_two() / 16).max(sys::page_size())
+    };
+    size.checked_next_multiple_of(unit)
+        .filter(|&bytes| bytes <= isize::MAX as usize)
+}
+
+/// A mapping for `size` bytes at a multiple of `align`, and whether it is known to be zero. `None`
+/// if the system gives no memory.
+pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
+    let bytes = mapped_size(size.max(1))?;
+    let reused = if align <= sys::page_size() {
+        reuse(bytes, size)
+    } else {
+        None
+    };
+    let found = match reused {
+        Some(start) => (start, false),
+        None => (map(bytes, align, size)?, true),
+    };
+    ledger::publish_large(1, size as isize);
+    Some(found)
+}
+
+fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
+    let align = align.max(sys::page_size());
+    let start = sys::map_aligned(bytes, align).or_else(|| {
+        give_back_kept(0);
+        sys::map_aligned(bytes, align)
+    })?;
+    let mut large = LARGE.lock();
+    if large.begin(start, bytes, size).is_none() {
+        drop(large);
+        // SAFETY: just mapped, and known to nobody.
+        let _ = unsafe { sys::unmap(start, bytes) };
+        return None;
+    }
+    Some(start)
+}
+
+/// A kept mapping made to fit.
+fn reuse(bytes: usize, size: usize) -> Option<NonNull<u8>> {
+    let share = config::retention().classes_share();
+    let mut large = LARGE.lock();
+    let fits = |kept: usize| {
+        if share {
+            Retention::large_fits(kept, bytes)
+        } else {
+            kept == bytes
+        }
+    };
+    let whole = large.take_kept(|kept| fits(kept).then_some(kept));
+    let mapping = match whole {
+        Some(mapping) => mapping,
+        None if share => large.take_and_fit(bytes)?,
+        None => return None,
+    };
+    let (start, mapped) = (mapping.start, mapping.bytes);
+    large.begin(start, mapped, size).or_else(|| {
+        large.keep(start, mapped);
+        None
+    })?;
+    Some(start)
+}
+
+/// Takes a large block back: kept if the rung's bound allows, else unmapped.
+///
+/// # Safety
+///
+/// `start` is a large block of [`alloc`]'s or [`resize`]'s, and nobody uses it any more.
+pub unsafe fn free(start: NonNull<u8>) {
+    let bound = config::retention().large_kept_bytes();
+    let mut large = LARGE.lock();
+    let Some(mapping) = large.end(start) else {
+        return;
+    };
+    ledger::publish_large(-1, -(mapping.requested as isize));
+    if mapping.bytes <= bound && large.keep(start, mapping.bytes).is_some() {
+        drop(large);
+        give_back_kept(bound);
+        return;
+    }
+    drop(large);
+    // SAFETY: the caller gave the block up, and no record names it.
+    let _ = unsafe { sys::unmap(start, mapping.bytes) };
+}
+
+/// Makes a large block hold `size` bytes, elsewhere if it must, without copying. `None` if the
+/// system cannot: nothing has changed then.
+///
+/// # Safety
+///
+/// `start` is a large block of [`alloc`]'s or of this function's, the caller's, aligned to no more
+/// than an OS page as far as anyone knows.
+pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
+    let bytes = mapped_size(size)?;
+    let mut large = LARGE.lock();
+    let mapping = large.end(start)?;
+    // SAFETY: the mapping is the caller's.
+    let moved = match mapping.bytes == bytes {
+        true => Some(start),
+        // SAFETY: the mapping is the caller's, and no record names it at this moment.
+        false => unsafe { sys::remap(start, mapping.bytes, bytes) },
+    };
+    let (at, now, requested) = match moved {
+        Some(moved) => (moved, bytes, size),
+        None => (start, mapping.bytes, mapping.requested),
+    };
+    // The record that `end` freed is there to be taken again.
+    let begun = large.begin(at, now, requested);
+    invariant!(begun.is_some(), "a record just freed can be had again");
+    drop(large);
+    ledger::publish_large(0, requested as isize - mapping.requested as isize);
+    moved
+}
+
+/// Unmaps kept mappings, the largest first, until at most `bound` bytes are kept. Returns bytes
+/// given back.
+pub fn give_back_kept(bound: usize) -> usize {
+    let mut given = 0;
+    loop {
+        let mut large = LARGE.lock();
+        if large.kept_bytes <= bound {
+            return given;
+        }
+        let Some(mapping) = large.take_kept(|kept| Some(usize::MAX - kept)) else {
+            return given;
+        };
+        drop(large);
+        // SAFETY: off its list, and nobody's.
+        if unsafe { sys::unmap(mapping.start, mapping.bytes) } {
+            given += mapping.bytes;
+        }
+    }
+}
+
+impl LargeBlocks {
+    /// Records a live mapping.
+    fn begin(&mut self, start: NonNull<u8>, bytes: usize, requested: usize) -> Option<()> {
+        self.live.make_room()?;
+        let record = Mapping {
+            start,
+            bytes,
+            requested,
+            next: ptr::null_mut(),
+        };
+        let record = self.store.add(record)?;
+        self.live.insert(record);
+        self.live_mapped += bytes;
+        self.live_requested += requested;
+        Some(())
+    }
+
+    /// Strikes a live mapping off.
+    fn end(&mut self, start: NonNull<u8>) -> Option<Mapping> {
+        let record = self.live.remove(start)?;
+        let mapping = self.free_record(record);
+        self.live_mapped -= mapping.bytes;
+        self.live_requested -= mapping.requested;
+        Some(mapping)
+    }
+
+    fn free_record(&mut self, record: NonNull<Mapping>) -> Mapping {
+        // SAFETY: the record is alive, and nothing refers to it any more once it is read.
+        unsafe {
+            let mapping = record.read();
+            self.store.remove(record);
+            mapping
+        }
+    }
+
+    fn keep(&mut self, start: NonNull<u8>, bytes: usize) -> Option<()> {
+        let record = Mapping {
+            start,
+            bytes,
+            requested: 0,
+            next: self.kept,
+        };
+        self.kept = self.store.add(record)?.as_ptr();
+        self.kept_bytes += bytes;
+        Some(())
+    }
+
+    /// Takes the kept mapping for whose bytes `cost` is the least; none if it is `None` for all.
+    fn take_kept(&mut self, cost: impl Fn(usize) -> Option<usize>) -> Option<Mapping> {
+        let mut best: Option<(usize, *mut *mut Mapping)> = None;
+        let mut link: *mut *mut Mapping = &mut self.kept;
+        // SAFETY: the list's links and records are the set's own, and alive.
+        unsafe {
+            while let Some(record) = NonNull::new(*link) {
+                if let Some(cost) = cost((*record.as_ptr()).bytes)
+                    && best.is_none_or(|(least, _)| cost < least)
+                {
+                    best = Some((cost, link));
+                }
+                link = &raw mut (*record.as_ptr()).next;
+            }
+            let (_, link) = best?;
+            let record = NonNull::new(*link)?;
+            *link = (*record.as_ptr()).next;
+            let mapping = self.free_record(record);
+            self.kept_bytes -= mapping.bytes;
+            Some(mapping)
+        }
+    }
+
+    /// Takes the smallest larger kept mapping and cuts it, or lengthens the largest smaller one.
+    fn take_and_fit(&mut self, bytes: usize) -> Option<Mapping> {
+        let larger = self.take_kept(|kept| (kept > bytes).then_some(kept));
+        if let Some(mut mapping) = larger {
+            // SAFETY: `bytes` is less than the mapping has, and a multiple of the OS page.
+            let rest = unsafe { mapping.start.add(bytes) };
+            if self.keep(rest, mapping.bytes - bytes).is_some() {
+                mapping.bytes = bytes;
+            }
+            return Some(mapping);
+        }
+        let mut mapping = self.take_kept(|kept| Some(usize::MAX - kept))?;
+        // SAFETY: a kept mapping is nobody's.
+        match unsafe { sys::remap(mapping.start, mapping.bytes, bytes) } {
+            Some(start) => {
+                (mapping.start, mapping.bytes) = (start, bytes);
+                Some(mapping)
+            }
+            None => {
+                self.keep(mapping.start, mapping.bytes);
+                None
+            }
+        }
+    }
+}
+
+/// Live mappings by address: open addressing, at most half full, in a mapping of its own.
+struct Index {
+    table: *mut *mut Mapping,
+    /// Places, a power of two; 0 before the first use.
+    places: usize,
+    used: usize,
+}
+
+impl Index {
+    const PLACES_MIN: usize = 8192;
+
+    const fn new() -> Self {
+        Self {
+            table: ptr::null_mut(),
+            places: 0,
+            used: 0,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.places * size_of::<*mut Mapping>()
+    }
+
+    /// Where the search for `start` begins. Kept mappings that were cut can begin at any OS page.
+    fn home(&self, start: NonNull<u8>) -> usize {
+        let number = start.addr().get() / 4096;
+        (number ^ (number / (ARENA_SIZE / 4096))).wrapping_mul(0x9E37_79B9) & (self.places - 1)
+    }
+
+    fn place(&self, at: usize) -> *mut *mut Mapping {
+        // SAFETY: masked to the table's length.
+        unsafe { self.table.add(at & (self.places - 1)) }
+    }
+
+    /// Makes sure that one more can be inserted; `None` without memory.
+    fn make_room(&mut self) -> Option<()> {
+        if (self.used + 1) * 2 <= self.places {
+            return Some(());
+        }
+        let places = (self.places * 2).max(Self::PLACES_MIN);
+        let bytes = round_up(places * size_of::<*mut Mapping>(), sys::page_size());
+        let table = sys::map_aligned(bytes, sys::page_size())?;
+        let old = core::mem::replace(
+            self,
+            Index {
+                table: table.as_ptr().cast(),
+                places,
+                used: 0,
+            },
+        );
+        for at in 0..old.places {
+            // SAFETY: below the old table's length.
+            if let Some(record) = NonNull::new(unsafe { old.place(at).read() }) {
+                self.insert(record);
+            }
+        }
+        if let Some(table) = NonNull::new(old.table) {
+            // SAFETY: the old table, no longer referred to.
+            let _ = unsafe { sys::unmap(table.cast(), old.bytes()) };
+        }
+        Some(())
+    }
+
+    fn insert(&mut self, record: NonNull<Mapping>) {
+        // SAFETY: records of the set are alive; places lie in the table, which has free ones.
+        unsafe {
+            let mut at = self.home(record.as_ref().start);
+            while !self.place(at).read().is_null() {
+                at += 1;
+            }
+            self.place(at).write(record.as_ptr());
+        }
+        self.used += 1;
+    }
+
+    fn remove(&mut self, start: NonNull<u8>) -> Option<NonNull<Mapping>> {
+        if self.places == 0 {
+            return None;
+        }
+        let mut at = self.home(start);
+        // SAFETY: places lie in the table, which has free ones; records of the set are alive.
+        unsafe {
+            loop {
+                let record = NonNull::new(self.place(at).read())?;
+                if record.as_ref().start == start {
+                    self.close_gap(at);
+                    self.used -= 1;
+                    return Some(record);
+                }
+                at += 1;
+            }
+        }
+    }
+
+    /// Empties the place `gap` and moves what a search would then miss.
+    ///
+    /// # Safety
+    ///
+    /// The table is mapped, its records are alive.
+    unsafe fn close_gap(&mut self, mut gap: usize) {
+        let mut at = gap + 1;
+        // SAFETY: places lie in the table, which has free ones.
+        unsafe {
+            while let Some(record) = NonNull::new(self.place(at).read()) {
+                let home = self.home(record.as_ref().start);
+                let mask = self.places - 1;
+                // It may move into the gap if the gap lies between its home and its place.
+                if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask) {
+                    self.place(gap).write(record.as_ptr());
+                    gap = at;
+                }
+                at += 1;
+            }
+            self.place(gap).write(ptr::null_mut());
+        }
+    }
+}
+
+/// Locks the large blocks, for a fork.
+pub fn lock_for_fork() {
+    core::mem::forget(LARGE.lock());
+}
+
+/// Unlocks what [`lock_for_fork`] locked.
+///
+/// # Safety
+///
+/// The calling thread locked it, or is its copy in a child.
+pub unsafe fn unlock_after_fork() {
+    // SAFETY: the caller's contract.
+    unsafe { LARGE.force_unlock() };
+}

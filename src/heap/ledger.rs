@@ -1,0 +1,122 @@
+//! What is live, per size class and in all: the sums that `stats` reads.
+//!
+//! Thread heaps count for themselves and publish what they counted here: allocations when a list is
+//! exhausted, frees every so often, at the latest after one pool's worth of blocks. So a sum is late
+//! by at most one pool's blocks for each bin, and exact for the thread that settles first.
+
+#![forbid(unsafe_code)]
+
+use crate::base::class::SizeClass;
+use crate::sync::atomic::{AtomicIsize, Ordering::Relaxed};
+
+/// A sum and the highest it was.
+pub struct Gauge {
+    now: AtomicIsize,
+    peak: AtomicIsize,
+}
+
+impl Gauge {
+    const fn new() -> Self {
+        Self {
+            now: AtomicIsize::new(0),
+            peak: AtomicIsize::new(0),
+        }
+    }
+
+    /// Adds `change`, which may be negative.
+    pub fn add(&self, change: isize) {
+        let now = self.now.fetch_add(change, Relaxed) + change;
+        if change > 0 && now > self.peak.load(Relaxed) {
+            self.peak.fetch_max(now, Relaxed);
+        }
+    }
+
+    /// The sum. Frees can be published before the allocations they undo: never below 0.
+    pub fn now(&self) -> usize {
+        self.now.load(Relaxed).max(0) as usize
+    }
+
+    /// The highest the sum was since the last [`Gauge::reset_peak`].
+    pub fn peak(&self) -> usize {
+        self.peak.load(Relaxed).max(0) as usize
+    }
+
+    /// Starts the peak again from the sum.
+    pub fn reset_peak(&self) {
+        self.peak.store(self.now.load(Relaxed), Relaxed);
+    }
+
+    /// Sets the sum: for a forked child, which counts anew.
+    pub fn set(&self, now: usize) {
+        self.now.store(now as isize, Relaxed);
+        self.peak.fetch_max(now as isize, Relaxed);
+    }
+}
+
+/// One class's sums; on cache lines of its own.
+#[repr(align(64))]
+pub struct ClassLedger {
+    /// Blocks that the program has.
+    pub live: Gauge,
+    /// Blocks that exist.
+    pub carved: Gauge,
+    /// Pools of the class.
+    pub pools: Gauge,
+}
+
+static CLASSES: [ClassLedger; SizeClass::COUNT] = [const {
+    ClassLedger {
+        live: Gauge::new(),
+        carved: Gauge::new(),
+        pools: Gauge::new(),
+    }
+}; SizeClass::COUNT];
+
+/// Bytes that the program has: blocks at their block size, larger ones as requested.
+pub static LIVE_BYTES: Gauge = Gauge::new();
+/// Spans and direct mappings that the program has: how many, and their requested bytes.
+pub static LARGE_BLOCKS: Gauge = Gauge::new();
+/// See [`LARGE_BLOCKS`].
+pub static LARGE_BYTES: Gauge = Gauge::new();
+
+/// The sums of `class`.
+pub fn class(class: SizeClass) -> &'static ClassLedger {
+    &CLASSES[class.index()]
+}
+
+/// `blocks` more are live, or fewer if negative.
+pub fn publish(of: SizeClass, blocks: isize) {
+    if blocks != 0 {
+        class(of).live.add(blocks);
+        LIVE_BYTES.add(blocks * of.block_size() as isize);
+    }
+}
+
+/// `blocks` spans or direct mappings more, `bytes` requested bytes more; or fewer.
+pub fn publish_large(blocks: isize, bytes: isize) {
+    LARGE_BLOCKS.add(blocks);
+    LARGE_BYTES.add(bytes);
+    LIVE_BYTES.add(bytes);
+}
+
+/// Starts every peak again from what is now.
+pub fn reset_peaks() {
+    for class in &CLASSES {
+        class.live.reset_peak();
+        class.carved.reset_peak();
+        class.pools.reset_peak();
+    }
+    for gauge in [&LIVE_BYTES, &LARGE_BLOCKS, &LARGE_BYTES] {
+        gauge.reset_peak();
+    }
+}
+
+/// Sets a class's sums: for a forked child, which counts anew.
+pub fn recount(of: SizeClass, live: usize, carved: usize, pools: usize) {
+    let sums = class(of);
+    let change = live as isize - sums.live.now.load(Relaxed);
+    LIVE_BYTES.add(change * of.block_size() as isize);
+    sums.live.set(live);
+    sums.carved.set(carved);
+    sums.pools.set(pools);
+}

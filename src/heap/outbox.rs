@@ -1,0 +1,119 @@
+//! The outbox: blocks that a thread freed and another heap owns, held back by pool, so that a batch
+//! costs one atomic exchange.
+//!
+//! A pool has one place in it, by its address. A batch goes when it is large enough, when another
+//! pool wants the place, when the thread's heap settles, and at the thread's end.
+
+use core::ptr::{self, NonNull};
+
+use super::thread_heap::ThreadHeap;
+use super::{ledger, registry};
+use crate::base::class::SizeClass;
+use crate::base::geometry::{ARENA_SIZE, OUTBOX_BLOCKS, OUTBOX_BYTES, OUTBOX_POOLS, RECORD_SIZE};
+use crate::mem::block::Block;
+use crate::mem::pool::Pool;
+use crate::sync::word::{Word32, WordPtr};
+
+/// See the module.
+pub struct Outbox([Batch; OUTBOX_POOLS]);
+
+/// Blocks of one pool, linked; `pool` is null if there are none.
+struct Batch {
+    pool: WordPtr<Pool>,
+    first: WordPtr<Block>,
+    last: WordPtr<Block>,
+    count: Word32,
+}
+
+impl Outbox {
+    pub const fn new() -> Self {
+        Self([const { Batch::new() }; OUTBOX_POOLS])
+    }
+
+    /// Adds a block of `pool`.
+    ///
+    /// # Safety
+    ///
+    /// The block is of `class` and of `pool`, which another heap owns; nobody uses it any more.
+    pub unsafe fn add(&self, block: NonNull<u8>, pool: &'static Pool, class: SizeClass) {
+        let block = block.cast::<Block>();
+        let batch = &self.0[place(pool)];
+        if !ptr::eq(batch.pool.get(), pool) {
+            batch.send();
+            batch.pool.set(ptr::from_ref(pool).cast_mut());
+            batch.last.set(block.as_ptr());
+            batch.first.set(ptr::null_mut());
+            batch.count.set(0);
+        }
+        // SAFETY: the caller gave the block up.
+        unsafe { Block::set_next(block, batch.first.get()) };
+        batch.first.set(block.as_ptr());
+        let count = batch.count.get() as usize + 1;
+        batch.count.set(count as u32);
+        if count >= OUTBOX_BLOCKS || count * class.block_size() >= OUTBOX_BYTES {
+            batch.send();
+        }
+    }
+
+    /// Sends everything.
+    pub fn send_all(&self) {
+        self.0.iter().for_each(Batch::send);
+    }
+
+    /// Forgets everything: for a forked child.
+    pub fn clear(&self) {
+        self.0
+            .iter()
+            .for_each(|batch| batch.pool.set(ptr::null_mut()));
+    }
+}
+
+/// A pool's place: the low bits of its record's number, mixed with its arena's.
+fn place(pool: &Pool) -> usize {
+    let record = ptr::from_ref(pool).addr();
+    (record / RECORD_SIZE ^ record / ARENA_SIZE) % OUTBOX_POOLS
+}
+
+impl Batch {
+    const fn new() -> Self {
+        Self {
+            pool: WordPtr::new(ptr::null_mut()),
+            first: WordPtr::new(ptr::null_mut()),
+            last: WordPtr::new(ptr::null_mut()),
+            count: Word32::new(0),
+        }
+    }
+
+    fn send(&self) {
+        let Some(pool) = NonNull::new(self.pool.get()) else {
+            return;
+        };
+        self.pool.set(ptr::null_mut());
+        let (first, last) = (self.first.get(), self.last.get());
+        if let (Some(first), Some(last)) = (NonNull::new(first), NonNull::new(last)) {
+            // SAFETY: the batch's blocks are used blocks of the pool, which is therefore mapped.
+            unsafe { send(pool.as_ref(), first, last, self.count.get() as usize) };
+        }
+    }
+}
+
+/// Hands `count` blocks, linked from `first` to `last`, to the heap that owns their pool. If that
+/// heap has no thread, and these were the pool's last blocks, sees to it that the pool can go.
+///
+/// # Safety
+///
+/// The blocks are used blocks of `pool`, and nobody uses them any more.
+pub unsafe fn send(pool: &'static Pool, first: NonNull<Block>, last: NonNull<Block>, count: usize) {
+    let Some(owner) = ThreadHeap::of_owner(pool.owner()) else {
+        return;
+    };
+    ledger::publish(pool.class(), -(count as isize));
+    // SAFETY: the caller's contract.
+    let posted = unsafe { pool.post(first, last, count) };
+    if posted.queue {
+        owner.deliver(pool);
+    }
+    if posted.drained {
+        registry::tend(owner);
+    }
+}

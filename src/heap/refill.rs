@@ -1,0 +1,184 @@
+//! A current list is exhausted: where the next blocks come from.
+//!
+//! In this order: remote frees that wait; what the current pool has not carved; the fullest partial
+//! pool; a kept empty pool, of the same class or, if the rung lets classes share, of another; new
+//! slots from the fullest arena that has them. So memory that was touched serves before memory that
+//! was not.
+
+use core::ptr::NonNull;
+
+use super::thread_heap::ThreadHeap;
+use super::{config, ledger, retire};
+use crate::base::class::SizeClass;
+use crate::base::geometry::{ARENA_SIZE, CARVE_BYTES, SLOT_SIZE};
+use crate::mem::arena_set::ARENAS;
+use crate::mem::block;
+use crate::mem::pool::{Pool, State};
+
+impl ThreadHeap {
+    /// A block of `class` when the current list has none; `None` if the system gives no memory even
+    /// after this heap gave back what it keeps.
+    pub fn refill(&'static self, class: SizeClass) -> Option<NonNull<u8>> {
+        self.collect_inbox();
+        if let Some(block) = self.pop(class) {
+            return Some(block);
+        }
+        if !self.carve_current(class) {
+            self.leave_current(class);
+            self.install_next(class)?;
+        }
+        if cfg!(debug_assertions) {
+            self.check_current(class);
+        }
+        self.pop(class)
+    }
+
+    /// Takes over everything that other threads freed.
+    pub fn collect_inbox(&'static self) {
+        let mut pool = self.take_inbox();
+        while let Some(found) = NonNull::new(pool) {
+            // SAFETY: a pool in the inbox has used blocks, so its arena is mapped.
+            let found = unsafe { found.as_ref() };
+            // Before `collect`: from then on another thread may queue the pool again.
+            pool = found.queue_next.get();
+            self.collect(found);
+        }
+    }
+
+    fn collect(&'static self, pool: &'static Pool) {
+        let class = pool.class();
+        // SAFETY: the pool came out of this heap's inbox: it owns it.
+        let Some((first, count)) = (unsafe { pool.collect() }) else {
+            return;
+        };
+        let current = self.current(class);
+        let is_current = pool.state() == State::Current;
+        let list = if is_current {
+            &current.free
+        } else {
+            &pool.free
+        };
+        let behind = list.get();
+        if !behind.is_null() {
+            // SAFETY: the collected blocks are this heap's now.
+            unsafe { block::Block::set_next(block::last(first).0, behind) };
+        }
+        if is_current {
+            // SAFETY: the current list is this heap's.
+            self.hand(class, count, unsafe { block::length(behind) });
+            list.set(first.as_ptr());
+        } else {
+            list.set(first.as_ptr());
+            self.relist_after_frees(pool, count);
+        }
+    }
+
+    /// Carves more of the current pool: one OS page's worth in the first pool of a class, so that
+    /// little is touched for few blocks; all of it in further ones.
+    fn carve_current(&self, class: SizeClass) -> bool {
+        let Some(pool) = self.current(class).pool() else {
+            return false;
+        };
+        let few = self.bin(class).pools.get() <= 1;
+        let count = if few {
+            (CARVE_BYTES / class.block_size()).max(1)
+        } else {
+            class.capacity()
+        };
+        // SAFETY: the current pool is this heap's.
+        let Some((first, count)) = (unsafe { pool.carve(count) }) else {
+            return false;
+        };
+        ledger::class(class).carved.add(count as isize);
+        self.hand(class, count, 0);
+        self.current(class).free.set(first.as_ptr());
+        true
+    }
+
+    /// The current pool is exhausted, so it is full.
+    fn leave_current(&self, class: SizeClass) {
+        let current = self.current(class);
+        if let Some(pool) = current.pool() {
+            pool.set_used(class.capacity());
+            pool.set_state(State::Full);
+            current.base.set(super::bin::Current::NOWHERE);
+        }
+    }
+
+    fn install_next(&'static self, class: SizeClass) -> Option<()> {
+        if let Some(pool) = self.bin(class).take() {
+            self.install(pool, class);
+            return Some(());
+        }
+        let share = config::retention().classes_share();
+        let stolen = if share && self.empties.get() > 0 {
+            self.steal_empty(class)
+        } else {
+            None
+        };
+        let pool = match stolen {
+            Some(pool) => {
+                pool.open(class, self.as_owner());
+                pool
+            }
+            None => self.take_pool(class)?,
+        };
+        ledger::class(class).pools.add(1);
+        let bin = self.bin(class);
+        bin.pools.set(bin.pools.get() + 1);
+        self.current(class).base.set(pool.start().addr().get());
+        self.carve_current(class);
+        Some(())
+    }
+
+    /// Makes a pool of the bin, taken off its list, the current one.
+    fn install(&'static self, pool: &'static Pool, class: SizeClass) {
+        if pool.state() == State::Empty {
+            self.empties.set(self.empties.get() - 1);
+        }
+        let current = self.current(class);
+        let free = pool.free.get();
+        self.hand(class, pool.carved() - pool.used(), 0);
+        pool.free.set(block::NONE);
+        pool.set_state(State::Current);
+        current.free.set(free);
+        current.base.set(pool.start().addr().get());
+        if free.is_null() {
+            self.carve_current(class);
+        }
+    }
+
+    /// A kept empty pool of another class with pools as large: touched already, and nobody's need.
+    fn steal_empty(&'static self, class: SizeClass) -> Option<&'static Pool> {
+        let alike = SizeClass::all().filter(|other| other.pool_size() == class.pool_size());
+        let (other, pool) = alike
+            .into_iter()
+            .find_map(|other| Some((other, self.bin(other).empty.pop_front()?)))?;
+        self.empties.set(self.empties.get() - 1);
+        self.strike(pool, other);
+        Some(pool)
+    }
+
+    fn take_pool(&'static self, class: SizeClass) -> Option<&'static Pool> {
+        let pool = self.take_slots(class).or_else(|| {
+            self.give_back_kept();
+            self.take_slots(class)
+        })?;
+        let home = pool.start().addr().get() & !(ARENA_SIZE - 1);
+        if self.home.get() != home {
+            self.home.set(home);
+            self.release_empties(|pool| retire::arena_of(pool) != home);
+        }
+        Some(pool)
+    }
+
+    /// Slots for a pool of `class`, its record opened, from the arenas.
+    fn take_slots(&self, class: SizeClass) -> Option<&'static Pool> {
+        let slots = class.pool_size() / SLOT_SIZE;
+        let taken = ARENAS
+            .lock()
+            .take(slots, slots, |pool| pool.open(class, self.as_owner()))?;
+        // SAFETY: the slots are this heap's now, and their arena is mapped.
+        Some(unsafe { Pool::at(taken.start.addr().get()).as_ref() })
+    }
+}

@@ -1,0 +1,192 @@
+//! All thread heaps: who holds one, and which are vacant.
+//!
+//! A heap is held by one thread at a time. When its thread ends it is vacated, with the pools that
+//! still have used blocks, and the next thread that needs a heap adopts it whole: blocks know their
+//! pools, pools their heap, so nothing else changes.
+
+use core::ptr::{self, NonNull};
+
+use super::thread_heap::ThreadHeap;
+use super::{config, fork, local};
+use crate::mem::store::Store;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::lock::{Mutex, RawLock};
+
+/// Every thread heap. Rank 1: taken with no lock held.
+pub static REGISTRY: Mutex<Registry> = Mutex::from_raw(
+    <RawLock as parking_lot::lock_api::RawMutex>::INIT,
+    Registry::new(),
+);
+
+const HELD: u8 = 0;
+const VACANT: u8 = 1;
+
+/// See the module.
+pub struct Registry {
+    all: *mut ThreadHeap,
+    vacant: *mut ThreadHeap,
+    store: Store<ThreadHeap>,
+    count: usize,
+    started: bool,
+}
+
+// SAFETY: the pointers are to heaps in the registry's own store, which are never freed.
+unsafe impl Send for Registry {}
+
+impl Registry {
+    const fn new() -> Self {
+        let none = ptr::null_mut();
+        Self {
+            all: none,
+            vacant: none,
+            store: Store::new(),
+            count: 0,
+            started: false,
+        }
+    }
+
+    /// Heaps that exist.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Bytes mapped for heaps.
+    pub fn store_bytes(&self) -> usize {
+        self.store.bytes()
+    }
+
+    /// Calls `each` with every heap.
+    pub fn for_each(&self, mut each: impl FnMut(&'static ThreadHeap)) {
+        let mut heap = self.all;
+        while let Some(found) = NonNull::new(heap) {
+            // SAFETY: heaps are never freed.
+            let found = unsafe { found.as_ref() };
+            each(found);
+            heap = found.next.get();
+        }
+    }
+
+    /// Adopts the heap last vacated, or makes one.
+    fn hold(&mut self) -> Option<&'static ThreadHeap> {
+        if !core::mem::replace(&mut self.started, true) {
+            local::start();
+            fork::start();
+        }
+        if let Some(heap) = NonNull::new(self.vacant) {
+            // SAFETY: heaps are never freed.
+            let heap = unsafe { heap.as_ref() };
+            self.unlist(heap);
+            return Some(heap);
+        }
+        let heap = self.store.add(ThreadHeap::new())?;
+        // SAFETY: just made, never freed, and only ever used through shared references.
+        let heap: &'static ThreadHeap = unsafe { heap.as_ref() };
+        heap.next.set(self.all);
+        self.all = ptr::from_ref(heap).cast_mut();
+        self.count += 1;
+        Some(heap)
+    }
+
+    fn unlist(&mut self, heap: &'static ThreadHeap) {
+        let (before, behind) = (heap.vacant_prev.get(), heap.vacant_next.get());
+        match NonNull::new(before) {
+            // SAFETY: heaps are never freed.
+            Some(before) => unsafe { before.as_ref() }.vacant_next.set(behind),
+            None => self.vacant = behind,
+        }
+        if let Some(behind) = NonNull::new(behind) {
+            // SAFETY: as above.
+            unsafe { behind.as_ref() }.vacant_prev.set(before);
+        }
+        heap.tenure.store(HELD, Relaxed);
+    }
+
+    /// Lists a heap as vacant, that nobody uses.
+    pub fn vacate(&mut self, heap: &'static ThreadHeap) {
+        heap.vacant_prev.set(ptr::null_mut());
+        heap.vacant_next.set(self.vacant);
+        if let Some(behind) = NonNull::new(self.vacant) {
+            // SAFETY: heaps are never freed.
+            unsafe { behind.as_ref() }
+                .vacant_prev
+                .set(ptr::from_ref(heap).cast_mut());
+        }
+        self.vacant = ptr::from_ref(heap).cast_mut();
+        heap.tenure.store(VACANT, Relaxed);
+    }
+
+    /// Whether nobody holds `heap`.
+    pub fn is_vacant(heap: &ThreadHeap) -> bool {
+        heap.tenure.load(Relaxed) == VACANT
+    }
+}
+
+/// A heap for the calling thread; `None` if the system gives no memory for one.
+pub fn hold() -> Option<&'static ThreadHeap> {
+    REGISTRY.lock().hold()
+}
+
+/// Gives a heap up that was abandoned.
+pub fn vacate(heap: &'static ThreadHeap) {
+    REGISTRY.lock().vacate(heap);
+}
+
+/// Holds `heap` for a moment if nobody has it, to take its remote frees in and let empty pools go.
+pub fn tend(heap: &'static ThreadHeap) {
+    if !Registry::is_vacant(heap) {
+        return;
+    }
+    let mut registry = REGISTRY.lock();
+    if !Registry::is_vacant(heap) {
+        return;
+    }
+    registry.unlist(heap);
+    drop(registry);
+    heap.collect_inbox();
+    heap.release_empties(|_| true);
+    vacate(heap);
+}
+
+/// Tends every vacant heap. Returns bytes given back to the system.
+pub fn tend_all() -> usize {
+    let mut tended = ptr::null_mut::<ThreadHeap>();
+    let mut bytes = 0;
+    loop {
+        let mut registry = REGISTRY.lock();
+        let Some(heap) = NonNull::new(registry.vacant) else {
+            break;
+        };
+        // SAFETY: heaps are never freed.
+        let heap = unsafe { heap.as_ref() };
+        registry.unlist(heap);
+        drop(registry);
+        heap.collect_inbox();
+        bytes += heap.release_empties(|_| true);
+        heap.vacant_next.set(tended);
+        tended = ptr::from_ref(heap).cast_mut();
+    }
+    while let Some(heap) = NonNull::new(tended) {
+        // SAFETY: heaps are never freed.
+        let heap = unsafe { heap.as_ref() };
+        tended = heap.vacant_next.get();
+        vacate(heap);
+    }
+    bytes
+}
+
+impl ThreadHeap {
+    /// Makes the heap fit to be vacated: nothing is held back, nothing is current, nothing empty is
+    /// kept unless the rung keeps everything.
+    pub fn abandon(&'static self) {
+        self.home.set(0);
+        self.outbox.send_all();
+        self.collect_inbox();
+        for class in crate::base::class::SizeClass::all() {
+            self.settle(class);
+            self.uninstall(class);
+        }
+        if config::retention().classes_share() {
+            self.release_empties(|_| true);
+        }
+    }
+}

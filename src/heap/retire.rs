@@ -1,0 +1,141 @@
+//! Pools that change their state because blocks were freed, up to the empty pool that leaves.
+
+use super::thread_heap::ThreadHeap;
+use super::{config, ledger};
+use crate::base::class::SizeClass;
+use crate::base::geometry::ARENA_SIZE;
+use crate::mem::arena_set::ARENAS;
+use crate::mem::block;
+use crate::mem::pool::{Pool, State};
+
+/// Where the arena of a pool starts.
+pub fn arena_of(pool: &Pool) -> usize {
+    pool.start().addr().get() & !(ARENA_SIZE - 1)
+}
+
+impl ThreadHeap {
+    /// A free has used up the pool's countdown, or the bin's until it publishes, or both.
+    #[cold]
+    #[inline(never)]
+    pub fn after_free(&'static self, pool: &'static Pool, class: SizeClass) {
+        let bin = self.bin(class);
+        if bin.frees_left.get() == 0 {
+            bin.frees_left.set(class.capacity() as u32);
+            ledger::publish(class, -(class.capacity() as isize));
+        }
+        if pool.countdown.get() == 0 {
+            self.relist_after_frees(pool, 0);
+        }
+    }
+
+    /// Puts a pool that is not current where it belongs, after `collected` blocks went back to its
+    /// list beside those that its countdown has counted.
+    pub fn relist_after_frees(&'static self, pool: &'static Pool, collected: usize) {
+        let bin = self.bin(pool.class());
+        if pool.state() == State::Partial {
+            bin.partial[pool.occupancy()].remove(pool);
+        }
+        pool.set_used(pool.used() - collected);
+        if pool.used() == 0 {
+            self.emptied(pool);
+        } else {
+            self.list_partial(pool);
+        }
+    }
+
+    fn list_partial(&self, pool: &'static Pool) {
+        pool.set_state(State::Partial);
+        self.bin(pool.class()).partial[pool.occupancy()].push_back(pool);
+    }
+
+    /// The last block of a pool was freed: kept, list and all, in the arena that pools come from;
+    /// elsewhere it goes, so that its arena can drain.
+    fn emptied(&'static self, pool: &'static Pool) {
+        let keep = !config::retention().classes_share() || arena_of(pool) == self.home.get();
+        if keep {
+            pool.set_state(State::Empty);
+            self.bin(pool.class()).empty.push_front(pool);
+            self.empties.set(self.empties.get() + 1);
+        } else {
+            self.strike(pool, pool.class());
+            give_slots(pool);
+        }
+    }
+
+    /// The bin of `class` no longer has the pool.
+    pub fn strike(&self, pool: &Pool, class: SizeClass) {
+        let (bin, sums) = (self.bin(class), ledger::class(class));
+        // A forked child can own a pool whose opening its parent had not counted yet.
+        bin.pools.set(bin.pools.get().saturating_sub(1));
+        sums.pools.add(-1);
+        sums.carved.add(-(pool.carved() as isize));
+    }
+
+    /// Gives back every kept empty pool that `which` says. Returns bytes that went to the system.
+    pub fn release_empties(&'static self, which: impl Fn(&Pool) -> bool) -> usize {
+        if self.empties.get() == 0 || !config::retention().classes_share() {
+            return 0;
+        }
+        let mut bytes = 0;
+        for class in SizeClass::all() {
+            let list = &self.bin(class).empty;
+            let mut next = list.first();
+            while let Some(pool) = next {
+                next = list.after(pool);
+                if which(pool) {
+                    list.remove(pool);
+                    self.empties.set(self.empties.get() - 1);
+                    self.strike(pool, class);
+                    bytes += give_slots(pool);
+                }
+            }
+        }
+        bytes
+    }
+
+    /// The current pool of `class` leaves if none of its blocks is used.
+    pub fn uninstall_if_unused(&'static self, class: SizeClass) {
+        let current = self.current(class);
+        let Some(pool) = current.pool() else { return };
+        // SAFETY: the current list is this heap's, and this is its thread.
+        let free = unsafe { block::length(current.free.get()) };
+        if free == pool.carved() {
+            self.uninstall(class);
+        }
+    }
+
+    /// The current pool of `class` becomes one of the others, or leaves if it is empty.
+    pub fn uninstall(&'static self, class: SizeClass) {
+        let current = self.current(class);
+        let Some(pool) = current.pool() else { return };
+        self.settle(class);
+        let free = current.free.get();
+        // SAFETY: the current list is this heap's, and this is its thread.
+        let used = pool.carved() - unsafe { block::length(free) };
+        self.bin(class).handed.set(0);
+        current.free.set(block::NONE);
+        current.base.set(super::bin::Current::NOWHERE);
+        pool.free.set(free);
+        pool.set_used(used);
+        if used == 0 {
+            self.emptied(pool);
+        } else if used == class.capacity() {
+            pool.set_state(State::Full);
+        } else {
+            self.list_partial(pool);
+        }
+    }
+}
+
+/// Gives a pool's slots back to its arena, and the arena to the system if the rung says so. Returns
+/// bytes that went to the system.
+fn give_slots(pool: &'static Pool) -> usize {
+    let (start, slots) = (pool.start(), pool.slots());
+    let empty_kept = config::retention().arenas_empty_kept();
+    let mut arenas = ARENAS.lock();
+    pool.close();
+    // SAFETY: the pool's slots were taken from the set, and its last block is free.
+    let vacated = unsafe { arenas.give(start, slots, empty_kept) };
+    drop(arenas);
+    vacated.map_or(0, |arena| arena.unmap())
+}

@@ -1,0 +1,283 @@
+//! A thread heap: one thread's bins, without a lock.
+//!
+//! `alloc` pops the current pool's list. `dealloc` pushes on that same list if the block lies in the
+//! current pool, which takes one subtraction and one compare; else it goes by the record of the
+//! block's own pool. Everything else is a slow path: `refill.rs` (a list is exhausted), `retire.rs`
+//! (a pool changes its state), `outbox.rs` (the block is another heap's).
+//!
+//! A heap belongs to one thread at a time, and is never freed: at its thread's end it is abandoned,
+//! and adopted by the next thread that needs one. All its fields are words that anyone may read;
+//! only the owner writes them, but for the inbox.
+
+use core::ptr::{self, NonNull};
+
+use super::bin::{Bin, Current};
+use super::ledger;
+use super::outbox::Outbox;
+use crate::base::class::SizeClass;
+use crate::mem::block::{self, Block};
+use crate::mem::pool::{Owner, Pool};
+use crate::sync::atomic::{
+    AtomicPtr, AtomicU8, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+};
+use crate::sync::word::{Word32, WordPtr, WordSize};
+
+/// See the module.
+#[repr(C)]
+pub struct ThreadHeap {
+    currents: [Current; SizeClass::COUNT],
+    bins: [Bin; SizeClass::COUNT],
+    /// Remote frees held back.
+    pub outbox: Outbox,
+    inbox: AtomicPtr<Pool>,
+    /// The arena that the last pool came from. Pools that become empty are kept there only.
+    pub home: WordSize,
+    /// Kept empty pools of all bins.
+    pub empties: Word32,
+    /// Who has it: the registry's word, changed under its lock.
+    pub tenure: AtomicU8,
+    /// The registry's links.
+    pub next: WordPtr<ThreadHeap>,
+    /// See `next`.
+    pub vacant_next: WordPtr<ThreadHeap>,
+    /// See `next`.
+    pub vacant_prev: WordPtr<ThreadHeap>,
+}
+
+/// What a thread has that has no heap: nothing to take from, and owner of no pool.
+pub static NOBODY: ThreadHeap = ThreadHeap::new();
+
+impl ThreadHeap {
+    pub const fn new() -> Self {
+        Self {
+            currents: [const { Current::none() }; SizeClass::COUNT],
+            bins: bins(),
+            outbox: Outbox::new(),
+            inbox: AtomicPtr::new(ptr::null_mut()),
+            home: WordSize::new(0),
+            empties: Word32::new(0),
+            tenure: AtomicU8::new(0),
+            next: WordPtr::new(ptr::null_mut()),
+            vacant_next: WordPtr::new(ptr::null_mut()),
+            vacant_prev: WordPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// A free block of `class`; `None` if the current pool has none left.
+    #[inline(always)]
+    pub fn pop(&self, class: SizeClass) -> Option<NonNull<u8>> {
+        let current = self.current(class);
+        let block = NonNull::new(current.free.get())?;
+        // SAFETY: the current list is this heap's, and this is its thread.
+        current.free.set(unsafe { Block::next(block) });
+        Some(block.cast())
+    }
+
+    /// Takes a block of `class` back: onto the current list if it lies in the current pool.
+    ///
+    /// # Safety
+    ///
+    /// The block was allocated as one of `class`, and nobody uses it any more.
+    #[inline(always)]
+    pub unsafe fn push(&'static self, block: NonNull<u8>, class: SizeClass) {
+        let current = self.current(class);
+        if block.addr().get().wrapping_sub(current.base.get()) < class.pool_size() {
+            let block = block.cast::<Block>();
+            // SAFETY: the caller gave the block up.
+            unsafe { Block::set_next(block, current.free.get()) };
+            current.free.set(block.as_ptr());
+        } else {
+            // SAFETY: the caller's contract.
+            unsafe { self.push_elsewhere(block, class) };
+        }
+    }
+
+    /// Takes a block back that is not in the current pool: onto its own pool's list, or, if another
+    /// heap owns that, into the outbox.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ThreadHeap::push`].
+    #[inline(never)]
+    unsafe fn push_elsewhere(&'static self, block: NonNull<u8>, class: SizeClass) {
+        // SAFETY: a used block's pool is taken, so its arena and its record are mapped.
+        let pool = unsafe { Pool::of(block, class).as_ref() };
+        if pool.owner() != self.as_owner() {
+            // SAFETY: the caller's contract; the pool is not this heap's.
+            return unsafe { super::local::free_remote(block, pool, class) };
+        }
+        let block = block.cast::<Block>();
+        // SAFETY: the caller gave the block up.
+        unsafe { Block::set_next(block, pool.free.get()) };
+        pool.free.set(block.as_ptr());
+        let bin = self.bin(class);
+        let countdown = pool.countdown.get() - 1;
+        pool.countdown.set(countdown);
+        let frees_left = bin.frees_left.get() - 1;
+        bin.frees_left.set(frees_left);
+        if countdown == 0 || frees_left == 0 {
+            self.after_free(pool, class);
+        }
+    }
+
+    /// The current pool's part of a bin.
+    #[inline(always)]
+    pub fn current(&self, class: SizeClass) -> &Current {
+        &self.currents[class.index()]
+    }
+
+    /// The rest of a bin.
+    #[inline(always)]
+    pub fn bin(&self, class: SizeClass) -> &Bin {
+        &self.bins[class.index()]
+    }
+
+    /// This heap, as pools know their owner.
+    #[inline(always)]
+    pub fn as_owner(&self) -> *mut Owner {
+        ptr::from_ref(self).cast_mut().cast()
+    }
+
+    /// The heap that owns a pool.
+    pub fn of_owner(owner: *mut Owner) -> Option<&'static ThreadHeap> {
+        // SAFETY: owners of pools are heaps, which are never freed.
+        NonNull::new(owner.cast::<ThreadHeap>()).map(|heap| unsafe { heap.as_ref() })
+    }
+
+    /// Whether this is what a thread without a heap has.
+    #[inline(always)]
+    pub fn is_nobody(&self) -> bool {
+        ptr::eq(self, &NOBODY)
+    }
+
+    /// Puts a pool with waiting remote frees into the inbox. By any thread, once for each time that
+    /// [`Pool::post`] asked for it.
+    pub fn deliver(&self, pool: &Pool) {
+        let this = ptr::from_ref(pool).cast_mut();
+        let mut first = self.inbox.load(Relaxed);
+        loop {
+            pool.queue_next.set(first);
+            // Release pairs with the Acquire in `take_inbox`: the link is visible to the owner.
+            match self
+                .inbox
+                .compare_exchange_weak(first, this, Release, Relaxed)
+            {
+                Ok(_) => return,
+                Err(now) => first = now,
+            }
+        }
+    }
+
+    /// All pools with waiting remote frees, linked by `queue_next`. For the owner.
+    pub fn take_inbox(&self) -> *mut Pool {
+        if self.inbox.load(Relaxed).is_null() {
+            return ptr::null_mut();
+        }
+        // Acquire pairs with the Release in `deliver`.
+        self.inbox.swap(ptr::null_mut(), Acquire)
+    }
+
+    /// Counts `blocks` more on the current list, which has `remaining` now.
+    pub fn hand(&self, class: SizeClass, blocks: usize, remaining: usize) {
+        let bin = self.bin(class);
+        let handed = bin.handed.get() as usize;
+        if handed + blocks > class.capacity() {
+            ledger::publish(class, (handed - remaining) as isize);
+            bin.handed.set((remaining + blocks) as u32);
+        } else {
+            bin.handed.set((handed + blocks) as u32);
+        }
+    }
+
+    /// Publishes all that a bin has counted: its sums are then exact.
+    pub fn settle(&self, class: SizeClass) {
+        let bin = self.bin(class);
+        // SAFETY: the current list is this heap's, and this is its thread.
+        let remaining = unsafe { block::length(self.current(class).free.get()) };
+        let allocated = bin.handed.get() as isize - remaining as isize;
+        let freed = class.capacity() as isize - bin.frees_left.get() as isize;
+        ledger::publish(class, allocated - freed);
+        bin.handed.set(remaining as u32);
+        bin.frees_left.set(class.capacity() as u32);
+    }
+
+    /// Blocks of `pool` that are used: for a current pool of this heap, exactly, as this is its
+    /// thread; for another heap's current pool, as of when it became that.
+    pub fn used_in(&self, pool: &Pool) -> usize {
+        let current = self.current(pool.class());
+        if current.base.get() == pool.start().addr().get() {
+            // SAFETY: the current list is this heap's, and this is its thread.
+            pool.carved() - unsafe { block::length(current.free.get()) }
+        } else {
+            pool.used()
+        }
+    }
+
+    /// Makes the heap an owner of nothing that is on no list: for a forked child.
+    pub fn forget(&self) {
+        for class in SizeClass::all() {
+            let (current, bin) = (self.current(class), self.bin(class));
+            current.free.set(block::NONE);
+            current.base.set(Current::NOWHERE);
+            bin.partial.iter().for_each(super::bin::PoolList::clear);
+            bin.empty.clear();
+            bin.handed.set(0);
+            bin.frees_left.set(class.capacity() as u32);
+        }
+        self.outbox.clear();
+        self.empties.set(0);
+        self.forget_inbox();
+    }
+
+    /// Forgets what waits: for a forked child.
+    pub fn forget_inbox(&self) {
+        self.inbox.store(ptr::null_mut(), Relaxed);
+    }
+
+    /// Checks the heap's pools: each in the list of its state, each sound. For the owner.
+    pub fn check(&self) {
+        for class in SizeClass::all() {
+            let bin = self.bin(class);
+            for (occupancy, list) in bin.partial.iter().enumerate() {
+                list.iter().for_each(|pool| {
+                    invariant!(
+                        pool.occupancy() == occupancy,
+                        "a pool is in its occupancy's list"
+                    );
+                    self.check_pool(pool, class);
+                });
+            }
+            bin.empty
+                .iter()
+                .for_each(|pool| self.check_pool(pool, class));
+            self.check_current(class);
+        }
+    }
+
+    /// Checks the current pool of a bin. For the owner.
+    pub fn check_current(&self, class: SizeClass) {
+        if let Some(pool) = self.current(class).pool() {
+            self.check_pool(pool, class);
+        }
+    }
+
+    fn check_pool(&self, pool: &Pool, class: SizeClass) {
+        invariant!(
+            pool.owner() == self.as_owner(),
+            "a heap's pool knows its owner"
+        );
+        invariant!(pool.class() == class, "a bin's pools are of its class");
+        // SAFETY: this heap owns the pool, and this is its thread.
+        unsafe { pool.check() };
+    }
+}
+
+const fn bins() -> [Bin; SizeClass::COUNT] {
+    let mut bins = [const { Bin::new(0) }; SizeClass::COUNT];
+    let mut index = 0;
+    while let Some(class) = SizeClass::from_index(index) {
+        bins[index] = Bin::new(class.capacity());
+        index += 1;
+    }
+    bins
+}

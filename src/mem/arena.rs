@@ -1,0 +1,166 @@
+//! The record of an arena: which slots are free, which were ever touched, and where it stands among
+//! the others. It lies in a store of its own, not in the arena.
+
+use core::ops::Range;
+use core::ptr::NonNull;
+
+use super::pool::Pool;
+use super::slots::SlotSet;
+use crate::base::geometry::{ARENA_SIZE, RECORD_SLOTS, SLOT_SIZE, SLOTS_PER_ARENA, USABLE_SLOTS};
+use crate::sys;
+
+/// What an arena's own first record holds: the way to the arena's record.
+pub struct ArenaTag {
+    /// The arena's record.
+    pub arena: NonNull<Arena>,
+}
+
+/// One arena.
+pub struct Arena {
+    start: NonNull<u8>,
+    free: SlotSet,
+    touched: SlotSet,
+    free_slots: usize,
+    /// Neighbours among the arenas with as many free slots.
+    pub next: *mut Arena,
+    /// See `next`.
+    pub prev: *mut Arena,
+    /// Neighbours among all arenas.
+    pub all_next: *mut Arena,
+    /// See `all_next`.
+    pub all_prev: *mut Arena,
+}
+
+/// Slots taken from an arena.
+pub struct Taken {
+    /// The first byte.
+    pub start: NonNull<u8>,
+    /// Never touched before: all bytes are zero.
+    pub fresh: bool,
+}
+
+impl Arena {
+    /// Maps an arena; `None` if the system gives no memory.
+    pub fn map() -> Option<Arena> {
+        let start = sys::map_aligned(ARENA_SIZE, ARENA_SIZE)?;
+        start.as_ptr().expose_provenance();
+        let mut free = SlotSet::empty();
+        free.insert(RECORD_SLOTS..SLOTS_PER_ARENA);
+        let none = core::ptr::null_mut();
+        Some(Arena {
+            start,
+            free,
+            touched: SlotSet::empty(),
+            free_slots: USABLE_SLOTS,
+            next: none,
+            prev: none,
+            all_next: none,
+            all_prev: none,
+        })
+    }
+
+    /// The arena that holds `start`.
+    ///
+    /// # Safety
+    ///
+    /// `start` lies in an arena that is mapped and whose tag is written.
+    pub unsafe fn of(start: NonNull<u8>) -> NonNull<Arena> {
+        // SAFETY: the caller's contract: the tag is there.
+        unsafe { Pool::tag_of(start.addr().get()).as_ref().arena }
+    }
+
+    /// Its first byte.
+    pub fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// Slots that neither pool nor span has.
+    pub fn free_slots(&self) -> usize {
+        self.free_slots
+    }
+
+    /// Free slots that were in use before, and so may be resident.
+    pub fn free_touched_slots(&self) -> usize {
+        self.free.count_common(&self.touched)
+    }
+
+    /// Whether nothing of it is in use.
+    pub fn is_empty(&self) -> bool {
+        self.free_slots == USABLE_SLOTS
+    }
+
+    /// Takes the lowest `slots` free slots in a row that start at a multiple of `align` slots.
+    pub fn take(&mut self, slots: usize, align: usize) -> Option<Taken> {
+        let first = self.free.find(slots, align)?;
+        let fresh = !self.touched.contains_any(first..first + slots);
+        self.occupy(first..first + slots);
+        // SAFETY: a slot of the arena.
+        let start = unsafe { self.start.add(first * SLOT_SIZE) };
+        Some(Taken { start, fresh })
+    }
+
+    /// Takes the `slots` slots from `start` on, if all are free.
+    pub fn take_at(&mut self, start: usize, slots: usize) -> bool {
+        let first = self.slot_of(start);
+        let range = first..first + slots;
+        if range.end > SLOTS_PER_ARENA || !self.free.contains_all(range.clone()) {
+            return false;
+        }
+        self.occupy(range);
+        true
+    }
+
+    fn occupy(&mut self, range: Range<usize>) {
+        self.free_slots -= range.len();
+        self.free.remove(range.clone());
+        self.touched.insert(range);
+    }
+
+    /// Takes `slots` slots from `start` on back.
+    pub fn give(&mut self, start: usize, slots: usize) {
+        let first = self.slot_of(start);
+        let range = first..first + slots;
+        invariant!(
+            !self.free.contains_any(range.clone()),
+            "a slot is given back once"
+        );
+        self.free.insert(range);
+        self.free_slots += slots;
+    }
+
+    fn slot_of(&self, start: usize) -> usize {
+        (start - self.start.addr().get()) / SLOT_SIZE
+    }
+
+    /// Calls `each` with the record of every pool and span in it.
+    pub fn for_each_record(&self, mut each: impl FnMut(NonNull<u8>, &Pool)) {
+        let mut slot = RECORD_SLOTS;
+        while slot < SLOTS_PER_ARENA {
+            if self.free.contains_any(slot..slot + 1) {
+                slot += 1;
+                continue;
+            }
+            // SAFETY: a slot of the arena; a taken slot at which the walk arrives begins a pool or
+            // span, whose record was opened before its slots could be seen as taken.
+            let (start, record) = unsafe {
+                let start = self.start.add(slot * SLOT_SIZE);
+                (start, Pool::at(start.addr().get()).as_ref())
+            };
+            invariant!(record.slots() > 0, "a taken slot has a record");
+            each(start, record);
+            slot += record.slots();
+        }
+    }
+
+    /// Checks that the set of free slots and their number agree.
+    pub fn check(&self) {
+        invariant!(
+            self.free.count() == self.free_slots,
+            "free slots are counted"
+        );
+        invariant!(
+            !self.free.contains_any(0..RECORD_SLOTS),
+            "records are never free"
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! All arenas, the fullest first.
+//!
+//! Arenas with free slots stand in lists by how many they have. Slots are taken from the arena with
+//! the fewest that has enough in a row: full ones stay full, sparse ones drain (Evan Jones' rule).
+
+use core::ops::Range;
+use core::ptr::{self, NonNull};
+
+use super::arena::{Arena, ArenaTag, Taken};
+use super::pool::Pool;
+use super::slots::SlotSet;
+use super::store::Store;
+use crate::base::geometry::{ARENA_SIZE, SLOT_SIZE, USABLE_SLOTS};
+use crate::sync::lock::Mutex;
+use crate::sys;
+
+/// Every arena of the process. Rank 2: taken with no lock held, or under the registry (rank 1).
+pub static ARENAS: Mutex<ArenaSet> = Mutex::from_raw(
+    <crate::sync::lock::RawLock as parking_lot::lock_api::RawMutex>::INIT,
+    ArenaSet::new(),
+);
+
+/// See the module.
+pub struct ArenaSet {
+    /// By number of free slots; the arenas with none are not listed.
+    lists: [*mut Arena; USABLE_SLOTS + 1],
+    /// Which of the lists have an arena.
+    listed: SlotSet,
+    all: *mut Arena,
+    store: Store<Arena>,
+    count: usize,
+    count_peak: usize,
+    returned: usize,
+    empty: usize,
+}
+
+// SAFETY: the pointers are to records in the set's own store.
+unsafe impl Send for ArenaSet {}
+
+/// An arena that left the set and is to be unmapped, outside the lock.
+#[must_use = "unmap it, outside the lock"]
+pub struct Vacated {
+    start: NonNull<u8>,
+}
+
+impl Vacated {
+    /// Gives the arena to the system: bytes given back. If the system refuses, they stay mapped for
+    /// good and unused; it does so only to a process with too many mappings.
+    pub fn unmap(self) -> usize {
+        // SAFETY: nothing of the arena is in use, and the set has forgotten it.
+        if unsafe { sys::unmap(self.start, ARENA_SIZE) } {
+            ARENA_SIZE
+        } else {
+            0
+        }
+    }
+}
+
+impl ArenaSet {
+    const fn new() -> Self {
+        Self {
+            lists: [ptr::null_mut(); USABLE_SLOTS + 1],
+            listed: SlotSet::empty(),
+            all: ptr::null_mut(),
+            store: Store::new(),
+            count: 0,
+            count_peak: 0,
+            returned: 0,
+            empty: 0,
+        }
+    }
+
+    /// Arenas now, the most there were, and how many went back to the system.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (self.count, self.count_peak, self.returned)
+    }
+
+    /// Starts the peak again from what there is now.
+    pub fn reset_peak(&mut self) {
+        self.count_peak = self.count;
+    }
+
+    /// Bytes mapped for arenas' records.
+    pub fn store_bytes(&self) -> usize {
+        self.store.bytes()
+    }
+
+    /// Takes `slots` slots in a row at a multiple of `align` slots and has `open` write their record
+    /// before anyone can walk to it. Maps an arena if it must; `None` if the system gives none.
+    pub fn take(&mut self, slots: usize, align: usize, open: impl FnOnce(&Pool)) -> Option<Taken> {
+        let taken = match self.take_mapped(slots, align) {
+            Some(taken) => taken,
+            None => {
+                self.map()?;
+                self.take_mapped(slots, align)?
+            }
+        };
+        // SAFETY: the slots lie in a mapped arena, whose records are mapped with it.
+        open(unsafe { Pool::at(taken.start.addr().get()).as_ref() });
+        Some(taken)
+    }
+
+    fn take_mapped(&mut self, slots: usize, align: usize) -> Option<Taken> {
+        let mut from = slots;
+        while let Some(free_slots) = self.listed.next(from) {
+            let mut arena = self.lists[free_slots];
+            while let Some(mut found) = NonNull::new(arena) {
+                // SAFETY: a listed arena's record is alive, and the set is ours.
+                let found = unsafe { found.as_mut() };
+                if let Some(taken) = self.changing(found, |arena| arena.take(slots, align)) {
+                    return Some(taken);
+                }
+                arena = found.next;
+            }
+            from = free_slots + 1;
+        }
+        None
+    }
+
+    /// Does something to an arena that may change how many slots it has free. If `change` returns
+    /// nothing, the arena must not have changed.
+    fn changing<R>(
+        &mut self,
+        arena: &mut Arena,
+        change: impl FnOnce(&mut Arena) -> Option<R>,
+    ) -> Option<R> {
+        let before = arena.free_slots();
+        let result = change(arena)?;
+        let after = arena.free_slots();
+        self.unlist(arena, before);
+        self.list(arena, after);
+        self.empty += usize::from(after == USABLE_SLOTS);
+        self.empty -= usize::from(before == USABLE_SLOTS);
+        Some(result)
+    }
+
+    fn list(&mut self, arena: &mut Arena, free_slots: usize) {
+        arena.prev = ptr::null_mut();
+        arena.next = ptr::null_mut();
+        if free_slots == 0 {
+            return;
+        }
+        arena.next = self.lists[free_slots];
+        if let Some(mut next) = NonNull::new(arena.next) {
+            // SAFETY: a listed arena's record is alive.
+            unsafe { next.as_mut().prev = arena };
+        }
+        self.lists[free_slots] = arena;
+        self.listed.insert(free_slots..free_slots + 1);
+    }
+
+    fn unlist(&mut self, arena: &mut Arena, free_slots: usize) {
+        if free_slots == 0 {
+            return;
+        }
+        match NonNull::new(arena.prev) {
+            // SAFETY: a listed arena's record is alive.
+            Some(mut prev) => unsafe { prev.as_mut().next = arena.next },
+            None => {
+                self.lists[free_slots] = arena.next;
+                if arena.next.is_null() {
+                    self.listed.remove(free_slots..free_slots + 1);
+                }
+            }
+        }
+        if let Some(mut next) = NonNull::new(arena.next) {
+            // SAFETY: as above.
+            unsafe { next.as_mut().prev = arena.prev };
+        }
+    }
+
+    fn map(&mut self) -> Option<()> {
+        let arena = Arena::map()?;
+        let start = arena.start();
+        let Some(mut record) = self.store.add(arena) else {
+            // SAFETY: just mapped, and known to nobody.
+            let _ = unsafe { sys::unmap(start, ARENA_SIZE) };
+            return None;
+        };
+        // SAFETY: the arena is mapped, and its first record is nobody else's.
+        unsafe { Pool::tag_of(start.addr().get()).write(ArenaTag { arena: record }) };
+        // SAFETY: just written, in a store that is ours.
+        let arena = unsafe { record.as_mut() };
+        arena.all_next = self.all;
+        if let Some(mut next) = NonNull::new(self.all) {
+            // SAFETY: every arena of the set has a live record.
+            unsafe { next.as_mut().all_prev = arena };
+        }
+        self.all = arena;
+        self.list(arena, USABLE_SLOTS);
+        self.empty += 1;
+        self.count += 1;
+        self.count_peak = self.count_peak.max(self.count);
+        Some(())
+    }
+
+    /// Takes the slots of a pool or span back. If that leaves more than `empty_kept` arenas empty,
+    /// one leaves the set.
+    ///
+    /// # Safety
+    ///
+    /// The slots were taken from this set, and nobody uses them.
+    pub unsafe fn give(
+        &mut self,
+        start: NonNull<u8>,
+        slots: usize,
+        empty_kept: usize,
+    ) -> Option<Vacated> {
+        // SAFETY: the slots lie in an arena of the set.
+        let arena = unsafe { Arena::of(start).as_mut() };
+        self.changing(arena, |arena| {
+            arena.give(start.addr().get(), slots);
+            Some(())
+        });
+        if arena.is_empty() && self.empty > empty_kept {
+            Some(self.remove(arena))
+        } else {
+            None
+        }
+    }
+
+    /// One empty arena leaves the set, if there are more than `empty_kept`.
+    pub fn vacate(&mut self, empty_kept: usize) -> Option<Vacated> {
+        if self.empty <= empty_kept {
+            return None;
+        }
+        let mut arena = NonNull::new(self.lists[USABLE_SLOTS])?;
+        // SAFETY: a listed arena's record is alive, and the set is ours.
+        Some(self.remove(unsafe { arena.as_mut() }))
+    }
+
+    fn remove(&mut self, arena: &mut Arena) -> Vacated {
+        self.unlist(arena, USABLE_SLOTS);
+        match NonNull::new(arena.all_prev) {
+            // SAFETY: every arena of the set has a live record.
+            Some(mut prev) => unsafe { prev.as_mut().all_next = arena.all_next },
+            None => self.all = arena.all_next,
+        }
+        if let Some(mut next) = NonNull::new(arena.all_next) {
+            // SAFETY: as above.
+            unsafe { next.as_mut().all_prev = arena.all_prev };
+        }
+        self.empty -= 1;
+        self.count -= 1;
+        self.returned += 1;
+        let vacated = Vacated {
+            start: arena.start(),
+        };
+        // SAFETY: the record is on no list any more, and the arena has no user to find it by.
+        unsafe { self.store.remove(NonNull::from(arena)) };
+        vacated
+    }
+
+    /// Makes the span at `start` longer in place: from `from` to `to` slots, if they are free.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the span, and it has `from` slots.
+    pub unsafe fn extend(&mut self, start: NonNull<u8>, slots: Range<usize>) -> bool {
+        // SAFETY: the span lies in an arena of the set.
+        let arena = unsafe { Arena::of(start).as_mut() };
+        let behind = start.addr().get() + slots.start * SLOT_SIZE;
+        let grown = |arena: &mut Arena| arena.take_at(behind, slots.len()).then_some(());
+        self.changing(arena, grown).is_some()
+    }
+
+    /// Calls `each` with every arena.
+    pub fn for_each(&self, mut each: impl FnMut(&Arena)) {
+        let mut arena = self.all;
+        while let Some(found) = NonNull::new(arena) {
+            // SAFETY: every arena of the set has a live record.
+            let found = unsafe { found.as_ref() };
+            each(found);
+            arena = found.all_next;
+        }
+    }
+
+    /// Checks every arena, and that the lists hold each where it belongs.
+    pub fn check(&self) {
+        let (mut listed, mut with_free) = (0, 0);
+        self.for_each(|arena| {
+            arena.check();
+            with_free += usize::from(arena.free_slots() > 0);
+        });
+        for (free_slots, &first) in self.lists.iter().enumerate() {
+            let has_one = self.listed.contains_any(free_slots..free_slots + 1);
+            invariant!(
+                has_one != first.is_null(),
+                "the set of lists knows which are empty"
+            );
+            let mut arena = first;
+            while let Some(found) = NonNull::new(arena) {
+                // SAFETY: a listed arena's record is alive.
+                let found = unsafe { found.as_ref() };
+                invariant!(
+                    found.free_slots() == free_slots,
+                    "an arena is in its count's list"
+                );
+                listed += 1;
+                arena = found.next;
+            }
+        }
+        invariant!(
+            listed == with_free,
+            "every arena with free slots is listed once"
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! A free block: its first word links it to the next. A block in use is the user's alone.
+
+use core::ptr::{self, NonNull};
+
+/// A free block. At least eight bytes, aligned to eight.
+pub struct Block {
+    next: *mut Block,
+}
+
+impl Block {
+    /// The block behind this one on its list; null at the end.
+    ///
+    /// # Safety
+    ///
+    /// The block is free, on a list, and the caller owns that list.
+    #[inline(always)]
+    pub unsafe fn next(block: NonNull<Block>) -> *mut Block {
+        // SAFETY: a listed block's first word is the link that `set_next` wrote.
+        unsafe { (*block.as_ptr()).next }
+    }
+
+    /// Makes `block` a free one whose list goes on with `next`.
+    ///
+    /// # Safety
+    ///
+    /// * `block` is at least eight bytes, aligned to eight, valid for a write, and used by nobody.
+    #[inline(always)]
+    pub unsafe fn set_next(block: NonNull<Block>, next: *mut Block) {
+        // SAFETY: the caller gave the block up.
+        unsafe { block.write(Block { next }) };
+    }
+}
+
+/// Links `count` blocks of `size` bytes from `start` upwards into a list; returns the first.
+///
+/// # Safety
+///
+/// `start` is followed by `count * size` writable bytes that nobody uses; `count` is not 0.
+pub unsafe fn carve(start: NonNull<u8>, size: usize, count: usize) -> NonNull<Block> {
+    let mut next = NONE;
+    for index in (0..count).rev() {
+        // SAFETY: below `count`, so within the range.
+        let block = unsafe { start.add(index * size) }.cast::<Block>();
+        // SAFETY: the range is the caller's to give, and its blocks are multiples of eight bytes.
+        unsafe { Block::set_next(block, next) };
+        next = block.as_ptr();
+    }
+    // SAFETY: `count` is not 0, so `next` is a block.
+    unsafe { NonNull::new_unchecked(next) }
+}
+
+/// The last block of a list and how many there are. Reads every link.
+///
+/// # Safety
+///
+/// The caller owns the list that begins with `first`.
+pub unsafe fn last(first: NonNull<Block>) -> (NonNull<Block>, usize) {
+    let (mut block, mut count) = (first, 1);
+    // SAFETY: each is on the caller's list.
+    while let Some(next) = NonNull::new(unsafe { Block::next(block) }) {
+        block = next;
+        count += 1;
+    }
+    (block, count)
+}
+
+/// How many blocks the list at `first` has; null has none.
+///
+/// # Safety
+///
+/// The caller owns the list.
+pub unsafe fn length(first: *mut Block) -> usize {
+    // SAFETY: the caller's contract.
+    NonNull::new(first).map_or(0, |first| unsafe { last(first) }.1)
+}
+
+/// No block.
+pub const NONE: *mut Block = ptr::null_mut();

@@ -1,0 +1,408 @@
+//! The record of a pool (a run of blocks of one class) or of a span (a run of slots for one block).
+//!
+//! A record is one cache line, in the arena's first slots, away from the blocks. One thread owns the
+//! pool: it alone uses the fields but `owner` and the two words of the remote list; all others may
+//! read them, late.
+//!
+//! ```text
+//!              taken from the arena          list empty, all carved
+//!   (nowhere) -----------------------> CURRENT ------------------> FULL
+//!       ^                                 ^                         | first block freed
+//!       | given back                      | chosen to allocate from v
+//!       +------------- EMPTY <------------+---------------------- PARTIAL
+//!                        last block freed
+//! ```
+//!
+//! * CURRENT: its blocks are on the thread heap's own list, `free` is null, and frees are not
+//!   counted here: a current pool is left only when its list is empty, so that it is full by
+//!   definition.
+//! * FULL: on no list. The first free makes it PARTIAL.
+//! * PARTIAL: on its bin's list for its occupancy; `used = floor + countdown`.
+//! * EMPTY: no block is used; kept by its bin with its free list as it is, or given back.
+//!
+//! Equation: `used + free = carved <= capacity`, where remote frees that wait count as used.
+
+use core::ptr::NonNull;
+
+use super::arena::ArenaTag;
+use super::block::{self, Block};
+use crate::base::class::SizeClass;
+use crate::base::geometry::{ARENA_SIZE, POOL_SMALL, RECORD_SIZE, SLOT_SIZE};
+use crate::sync::atomic::{
+    AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+};
+use crate::sync::word::{Word8, Word16, Word32, WordPtr};
+
+/// Whoever owns pools. What it is, the floor above knows.
+pub enum Owner {}
+
+/// What a record stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum State {
+    /// Nothing, or the inside of a pool or span.
+    Unused = 0,
+    /// See the module.
+    Current = 1,
+    /// See the module.
+    Partial = 2,
+    /// See the module.
+    Full = 3,
+    /// See the module.
+    Empty = 4,
+    /// A span: one large block.
+    Span = 5,
+}
+
+impl State {
+    fn from_bits(bits: u8) -> State {
+        match bits {
+            1 => State::Current,
+            2 => State::Partial,
+            3 => State::Full,
+            4 => State::Empty,
+            5 => State::Span,
+            _ => State::Unused,
+        }
+    }
+}
+
+/// Occupancies that a bin tells apart: above three quarters, above half, above a quarter, less.
+pub const OCCUPANCIES: usize = 4;
+
+/// One pool's or span's record.
+#[repr(C, align(64))]
+pub struct Pool {
+    owner: AtomicPtr<Owner>,
+    /// Free blocks that are the pool's own; null while it is current.
+    pub free: WordPtr<Block>,
+    remote: Remote,
+    /// The next pool in an inbox. Written by whoever queues the pool.
+    pub queue_next: WordPtr<Pool>,
+    /// Links in a list of the bin.
+    pub next: WordPtr<Pool>,
+    /// See `next`.
+    pub prev: WordPtr<Pool>,
+    /// Frees until the owner must look at the pool again.
+    pub countdown: Word16,
+    floor: Word16,
+    carved: Word16,
+    slots: Word16,
+    /// A span's requested bytes.
+    requested: Word32,
+    class: Word8,
+    state: Word8,
+}
+
+const _: () = assert!(size_of::<Pool>() == RECORD_SIZE);
+
+impl Pool {
+    /// The record of the pool of `class` that holds `block`.
+    #[inline(always)]
+    pub fn of(block: NonNull<u8>, class: SizeClass) -> NonNull<Pool> {
+        let start = block.addr().get() & !(class.pool_size() - 1);
+        Self::at_aligned(start)
+    }
+
+    /// The record of what starts at `start`, a multiple of a small pool's size.
+    ///
+    /// The records of such places fill one slot of the four: which one, the arena's number tells,
+    /// so that the records of different arenas do not compete for the same few cache sets.
+    #[inline(always)]
+    fn at_aligned(start: usize) -> NonNull<Pool> {
+        let arena = start & !(ARENA_SIZE - 1);
+        let slot = (start / ARENA_SIZE) % (POOL_SMALL / SLOT_SIZE) * SLOT_SIZE;
+        let place = (start % ARENA_SIZE) / POOL_SMALL * RECORD_SIZE;
+        let record = core::ptr::with_exposed_provenance_mut::<Pool>(arena + slot + place);
+        // SAFETY: no arena is at address 0.
+        unsafe { NonNull::new_unchecked(record) }
+    }
+
+    /// The record of what starts at `start`, a multiple of a slot's size, inside an arena whose
+    /// provenance is exposed.
+    pub fn at(start: usize) -> NonNull<Pool> {
+        let quarter = (start / SLOT_SIZE) % (POOL_SMALL / SLOT_SIZE) * SLOT_SIZE;
+        let aligned = Self::at_aligned(start).addr().get();
+        let record = core::ptr::with_exposed_provenance_mut::<Pool>(aligned ^ quarter);
+        // SAFETY: as in `at_aligned`; only the two bits that choose the slot change.
+        unsafe { NonNull::new_unchecked(record) }
+    }
+
+    /// The first byte of the pool or span that this is the record of.
+    pub fn start(&self) -> NonNull<u8> {
+        let record = core::ptr::from_ref(self).addr();
+        let (arena, within) = (record & !(ARENA_SIZE - 1), record % ARENA_SIZE);
+        let quarters = POOL_SMALL / SLOT_SIZE;
+        let quarter = (within / SLOT_SIZE) ^ ((record / ARENA_SIZE) % quarters);
+        let place = within % SLOT_SIZE / RECORD_SIZE;
+        let start = arena + place * POOL_SMALL + quarter * SLOT_SIZE;
+        let start = core::ptr::with_exposed_provenance_mut::<u8>(start);
+        // SAFETY: no arena is at address 0.
+        unsafe { NonNull::new_unchecked(start) }
+    }
+
+    /// Where the arena that `start` lies in keeps its tag: in the record of its own first slot,
+    /// which no pool can have.
+    pub fn tag_of(start: usize) -> NonNull<ArenaTag> {
+        Self::at_aligned(start & !(ARENA_SIZE - 1)).cast()
+    }
+
+    /// Makes this the record of a pool of `class`, current with `owner`, nothing carved.
+    pub fn open(&self, class: SizeClass, owner: *mut Owner) {
+        self.free.set(block::NONE);
+        self.carved.set(0);
+        self.floor.set(0);
+        self.countdown.set(0);
+        self.slots.set((class.pool_size() / SLOT_SIZE) as u16);
+        self.class.set(class.index() as u8);
+        self.requested.set(0);
+        self.set_state(State::Current);
+        self.owner.store(owner, Relaxed);
+    }
+
+    /// Makes this the record of a span of `slots` slots for `requested` bytes.
+    pub fn open_span(&self, slots: usize, requested: usize) {
+        self.owner.store(core::ptr::null_mut(), Relaxed);
+        self.slots.set(slots as u16);
+        self.requested.set(requested as u32);
+        self.set_state(State::Span);
+    }
+
+    /// Makes this nobody's record.
+    pub fn close(&self) {
+        self.owner.store(core::ptr::null_mut(), Relaxed);
+        self.set_state(State::Unused);
+    }
+
+    /// Whose pool it is. Stable for anyone who holds one of its blocks.
+    #[inline(always)]
+    pub fn owner(&self) -> *mut Owner {
+        self.owner.load(Relaxed)
+    }
+
+    /// Where it stands in the module's drawing.
+    pub fn state(&self) -> State {
+        State::from_bits(self.state.get())
+    }
+
+    /// Only the owner's floor moves a pool from state to state.
+    pub fn set_state(&self, state: State) {
+        self.state.set(state as u8);
+    }
+
+    /// The class whose blocks it holds.
+    pub fn class(&self) -> SizeClass {
+        let class = SizeClass::from_index(self.class.get() as usize);
+        class.unwrap_or_else(|| crate::sys::fatal::die("a pool has a class", file!(), line!()))
+    }
+
+    /// Slots of the pool or span.
+    pub fn slots(&self) -> usize {
+        self.slots.get() as usize
+    }
+
+    /// Cuts or lengthens a span in its record.
+    pub fn resize_span(&self, slots: usize, requested: usize) {
+        self.slots.set(slots as u16);
+        self.requested.set(requested as u32);
+    }
+
+    /// A span's requested bytes.
+    pub fn requested(&self) -> usize {
+        self.requested.get() as usize
+    }
+
+    /// Blocks that exist: carved so far.
+    pub fn carved(&self) -> usize {
+        self.carved.get() as usize
+    }
+
+    /// Blocks that are not on the pool's own list; waiting remote frees are among them.
+    pub fn used(&self) -> usize {
+        self.floor.get() as usize + self.countdown.get() as usize
+    }
+
+    /// Sets how many blocks are used, and with it when the owner must look again: at the next lower
+    /// quarter of the capacity, and for a full pool at the first free.
+    pub fn set_used(&self, used: usize) {
+        let capacity = self.class().capacity();
+        let floor = match used {
+            0 => 0,
+            used if used == capacity => used - 1,
+            used => {
+                let quarter = capacity / OCCUPANCIES;
+                let quarters = ((used - 1) / quarter).min(OCCUPANCIES - 1);
+                quarters * quarter
+            }
+        };
+        self.floor.set(floor as u16);
+        self.countdown.set((used - floor) as u16);
+    }
+
+    /// Which of the bin's lists suits the pool: 0 for the fullest.
+    pub fn occupancy(&self) -> usize {
+        let quarter = self.class().capacity() / OCCUPANCIES;
+        OCCUPANCIES - 1 - (self.floor.get() as usize / quarter).min(OCCUPANCIES - 1)
+    }
+
+    /// Carves up to `count` more blocks into a list. Returns the first and how many; `None` if all
+    /// is carved.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the pool.
+    pub unsafe fn carve(&self, count: usize) -> Option<(NonNull<Block>, usize)> {
+        let class = self.class();
+        let carved = self.carved();
+        let count = count.min(class.capacity() - carved);
+        if count == 0 {
+            return None;
+        }
+        // SAFETY: blocks from `carved` up to the capacity lie within the pool, and nobody has them.
+        let first = unsafe {
+            let from = self.start().add(carved * class.block_size());
+            block::carve(from, class.block_size(), count)
+        };
+        self.carved.set((carved + count) as u16);
+        Some((first, count))
+    }
+
+    /// Declares every block carved and used: for a pool whose lists cannot be trusted any more.
+    pub fn declare_full(&self) {
+        self.free.set(block::NONE);
+        self.remote.0.store(0, Relaxed);
+        let capacity = self.class().capacity();
+        self.carved.set(capacity as u16);
+        self.set_used(capacity);
+        self.set_state(State::Full);
+    }
+
+    /// Forgets the remote frees that wait: for a child process that cannot trust them.
+    pub fn forget_remote(&self) {
+        self.remote.0.store(0, Relaxed);
+    }
+
+    /// Remote frees that wait for the owner.
+    pub fn waiting(&self) -> usize {
+        Remote::count(self.remote.0.load(Relaxed))
+    }
+
+    /// Hands the owner `count` blocks, linked from `first` to `last`. One atomic exchange, repeated
+    /// only if another thread came between. The pool must not be touched afterwards unless `queue`
+    /// says so: its owner may have let it go.
+    ///
+    /// # Safety
+    ///
+    /// The blocks are this pool's, used, and the caller's to free.
+    pub unsafe fn post(&self, first: NonNull<Block>, last: NonNull<Block>, count: usize) -> Posted {
+        let (used, start) = (self.used(), self.start());
+        let offset = first.addr().get() - start.addr().get();
+        let mut seen = self.remote.0.load(Relaxed);
+        loop {
+            // SAFETY: the last block is the caller's to link.
+            unsafe { Block::set_next(last, Remote::first(seen, start)) };
+            let waiting = Remote::count(seen) + count;
+            let posted = Remote::word(offset, waiting);
+            // Release pairs with the Acquire in `collect`: the links are visible to the owner.
+            match self
+                .remote
+                .0
+                .compare_exchange_weak(seen, posted, Release, Relaxed)
+            {
+                Ok(_) => {
+                    return Posted {
+                        queue: seen == 0,
+                        drained: waiting >= used,
+                    };
+                }
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Takes all that was posted: the first block and how many. For the owner, on a queued pool.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the pool.
+    pub unsafe fn collect(&self) -> Option<(NonNull<Block>, usize)> {
+        // Acquire pairs with the Release in `post`.
+        let word = self.remote.0.swap(0, Acquire);
+        let first = NonNull::new(Remote::first(word, self.start()))?;
+        Some((first, Remote::count(word)))
+    }
+
+    /// Checks the record's own equations; for a pool that is not current, its list too.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the pool.
+    pub unsafe fn check(&self) {
+        let state = self.state();
+        if state == State::Unused || state == State::Span {
+            return;
+        }
+        invariant!(
+            self.carved() <= self.class().capacity(),
+            "no more is carved than fits"
+        );
+        invariant!(
+            self.used() <= self.carved() || state == State::Current,
+            "used is carved"
+        );
+        invariant!(self.waiting() <= self.carved(), "what waits is carved");
+        if state == State::Current {
+            invariant!(
+                self.free.get().is_null(),
+                "a current pool's blocks are its heap's"
+            );
+            return;
+        }
+        // SAFETY: the caller owns the pool, so its list.
+        let free = unsafe { block::length(self.free.get()) };
+        invariant!(free + self.used() == self.carved(), "used + free = carved");
+        invariant!(
+            (state == State::Empty) == (self.used() == 0),
+            "an empty pool has none used"
+        );
+        let full = self.used() == self.class().capacity();
+        invariant!((state == State::Full) == full, "a full pool has all used");
+    }
+}
+
+/// What became of a batch of remote frees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Posted {
+    /// The pool had nothing waiting: the caller must put it into its owner's inbox, once.
+    pub queue: bool,
+    /// As far as can be told, nothing but waiting blocks is left of the pool.
+    pub drained: bool,
+}
+
+/// The remote list in one word: where its first block is, counted in blocks' least distance from
+/// the pool's start and one more, and how many there are. 0: nothing waits, and the pool is in no
+/// inbox; else it is in its owner's, or about to be. A pool with something waiting has used blocks,
+/// so that it cannot be given back while it is in an inbox.
+struct Remote(AtomicU64);
+
+impl Remote {
+    const GRAIN: usize = 8;
+
+    fn word(offset: usize, count: usize) -> u64 {
+        ((count as u64) << 32) | (offset / Self::GRAIN + 1) as u64
+    }
+
+    fn count(word: u64) -> usize {
+        (word >> 32) as usize
+    }
+
+    fn first(word: u64, start: NonNull<u8>) -> *mut Block {
+        match word as u32 as usize {
+            0 => block::NONE,
+            place => start
+                .as_ptr()
+                .wrapping_add((place - 1) * Self::GRAIN)
+                .cast(),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Floor 2, beside `mem`: numbers in, a number out. No pointer, no clock, no system call.
+
+#![forbid(unsafe_code)]
+
+pub mod retention;

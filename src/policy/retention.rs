@@ -1,0 +1,107 @@
+//! The retention ladder, as arithmetic.
+
+use crate::base::geometry::{ARENAS_EMPTY_KEPT, LARGE_KEPT_BYTES};
+
+/// What leaves when memory becomes free: a ladder, each rung giving back what the one before it does
+/// and more.
+///
+/// `docs/retention.md` has the price of each rung.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[non_exhaustive]
+pub enum Retention {
+    /// Nothing leaves, ever: a free block stays on its size class's list. The footprint of a class
+    /// is its high-water mark.
+    NeverShrink,
+    /// An empty pool may serve another class. Nothing goes to the operating system.
+    KeepArenas,
+    /// Also, a wholly empty arena goes to the operating system, but for one that is kept against
+    /// mapping and unmapping in turn; of freed large blocks at most 1 MiB is kept.
+    ReturnArenas,
+}
+
+impl Retention {
+    /// The rung of `Highwater::new()`.
+    pub const DEFAULT: Retention = Retention::ReturnArenas;
+
+    /// Every rung, lowest first.
+    pub const ALL: [Retention; 3] = [
+        Retention::NeverShrink,
+        Retention::KeepArenas,
+        Retention::ReturnArenas,
+    ];
+
+    /// The rung's name, as `HIGHWATER_RETENTION` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Retention::NeverShrink => "never-shrink",
+            Retention::KeepArenas => "keep-arenas",
+            Retention::ReturnArenas => "return-arenas",
+        }
+    }
+
+    /// The rung with this name.
+    pub fn from_name(name: &[u8]) -> Option<Retention> {
+        Self::ALL
+            .into_iter()
+            .find(|rung| rung.name().as_bytes() == name)
+    }
+
+    /// Whether memory of one size class may come to serve another.
+    pub(crate) fn classes_share(self) -> bool {
+        self >= Retention::KeepArenas
+    }
+
+    /// Wholly empty arenas to keep.
+    pub(crate) fn arenas_empty_kept(self) -> usize {
+        match self {
+            Retention::NeverShrink | Retention::KeepArenas => usize::MAX,
+            Retention::ReturnArenas => ARENAS_EMPTY_KEPT,
+        }
+    }
+
+    /// Bytes of freed direct mappings to keep.
+    pub(crate) fn large_kept_bytes(self) -> usize {
+        match self {
+            Retention::NeverShrink | Retention::KeepArenas => usize::MAX,
+            Retention::ReturnArenas => LARGE_KEPT_BYTES,
+        }
+    }
+
+    /// Whether a kept mapping of `kept` bytes suits a request for `bytes` without being cut: it holds
+    /// them, and at most an eighth of it is lost.
+    pub(crate) fn large_fits(kept: usize, bytes: usize) -> bool {
+        kept >= bytes && kept - bytes <= kept / 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rung_keeps_no_more_than_the_one_below_it() {
+        for pair in Retention::ALL.windows(2) {
+            assert!(pair[0] < pair[1]);
+            assert!(pair[0].arenas_empty_kept() >= pair[1].arenas_empty_kept());
+            assert!(pair[0].large_kept_bytes() >= pair[1].large_kept_bytes());
+            assert!(!pair[0].classes_share() || pair[1].classes_share());
+        }
+    }
+
+    #[test]
+    fn names_lead_back_to_their_rungs_and_others_to_none() {
+        for rung in Retention::ALL {
+            assert_eq!(Retention::from_name(rung.name().as_bytes()), Some(rung));
+        }
+        assert_eq!(Retention::from_name(b"Never-Shrink"), None);
+        assert_eq!(Retention::from_name(b""), None);
+    }
+
+    #[test]
+    fn a_kept_mapping_fits_what_it_holds_with_an_eighth_to_spare() {
+        assert!(Retention::large_fits(8 << 20, 8 << 20));
+        assert!(Retention::large_fits(8 << 20, 7 << 20));
+        assert!(!Retention::large_fits(8 << 20, 6 << 20));
+        assert!(!Retention::large_fits(8 << 20, (8 << 20) + 1));
+    }
+}

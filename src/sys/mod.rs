@@ -1,0 +1,8 @@
+//! Floor 1: what the system gives. OS pages, sleeping on a word, a thread's end, fork, standard
+//! error. Nothing here allocates, and nothing above here calls the system.
+
+#[macro_use]
+pub mod fatal;
+mod unix;
+
+pub use unix::*;
