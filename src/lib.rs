@@ -21,16 +21,12 @@ mod policy;
 #[cfg(unix)]
 mod sync;
 
-#[cfg_attr(not(unix), path = "forward.rs")]
 mod front;
 
-#[cfg(unix)]
 #[doc(hidden)]
-pub use front::explain::check;
-#[cfg(unix)]
-pub use front::explain::{Explain, explain};
-#[cfg(unix)]
-pub use front::global::{Highwater, retention, set_retention, trim};
-#[cfg(unix)]
-pub use front::stats::{ClassStats, Stats, reset_peaks, stats};
+pub use front::check;
+pub use front::{
+    ClassStats, Explain, Highwater, Stats, explain, reset_peaks, retention, set_retention, stats,
+    trim,
+};
 pub use policy::retention::Retention;

@@ -29,8 +29,7 @@ fn collections() {
         n
     });
     for i in 0..1000 {
-        tx.send((0..100).map(|j| format!("{i} {j}")).collect())
-            .unwrap();
+        tx.send((0..100).map(|j| format!("{i} {j}")).collect()).unwrap();
     }
     drop(tx);
     assert_eq!(t.join().unwrap(), 100_000);

@@ -38,11 +38,7 @@ impl SizeClass {
     #[inline(always)]
     pub const fn of(size: usize, align: usize) -> Option<SizeClass> {
         let bytes = Self::padded(size, align);
-        if bytes > BLOCK_MAX || align > SLOT_SIZE {
-            None
-        } else {
-            Some(Self::holding(bytes))
-        }
+        if bytes > BLOCK_MAX || align > SLOT_SIZE { None } else { Some(Self::holding(bytes)) }
     }
 
     /// As [`SizeClass::of`] for what is compiled into callers: one table read, no arithmetic.
@@ -79,16 +75,17 @@ impl SizeClass {
 
     /// The class with this index; `None` if there is none.
     pub const fn from_index(index: usize) -> Option<SizeClass> {
-        if index < Self::COUNT {
-            Some(SizeClass(index as u8))
-        } else {
-            None
-        }
+        if index < Self::COUNT { Some(SizeClass(index as u8)) } else { None }
     }
 
     /// All classes, smallest first.
     pub fn all() -> impl Iterator<Item = SizeClass> {
         (0..Self::COUNT).map(|index| SizeClass(index as u8))
+    }
+
+    /// One value for each class.
+    pub fn table<T>(value: impl Fn(SizeClass) -> T) -> [T; Self::COUNT] {
+        core::array::from_fn(|index| value(SizeClass(index as u8)))
     }
 
     /// Below [`SizeClass::COUNT`], which the compiler is told: no table look-up checks it again.
@@ -129,8 +126,8 @@ const fn block_size_at(index: usize) -> usize {
 
 const fn pool_size_at(index: usize) -> usize {
     match block_size_at(index) {
-        0..=POOL_SMALL_BLOCK_MAX => POOL_SMALL,
-        0..=POOL_MEDIUM_BLOCK_MAX => POOL_MEDIUM,
+        bytes if bytes <= POOL_SMALL_BLOCK_MAX => POOL_SMALL,
+        bytes if bytes <= POOL_MEDIUM_BLOCK_MAX => POOL_MEDIUM,
         _ => POOL_BIG,
     }
 }
@@ -193,11 +190,7 @@ mod tests {
         for bytes in 0..=BLOCK_MAX + 1 {
             assert_eq!(SizeClass::of(bytes, 1), naive(bytes), "{bytes} bytes");
             if bytes <= INLINE_MAX {
-                assert_eq!(
-                    SizeClass::inlined(bytes, 8),
-                    naive(bytes),
-                    "{bytes} bytes, inlined"
-                );
+                assert_eq!(SizeClass::inlined(bytes, 8), naive(bytes), "{bytes} bytes, inlined");
             } else {
                 assert_eq!(SizeClass::inlined(bytes, 8), None);
             }
@@ -224,10 +217,7 @@ mod tests {
     fn rounding_loses_at_most_an_eighth_above_the_small_sizes_and_seven_bytes_below() {
         for bytes in 1..=BLOCK_MAX {
             let lost = SizeClass::of(bytes, 8).unwrap().block_size() - bytes;
-            assert!(
-                lost < STEP || lost * 8 <= bytes,
-                "{bytes} bytes lose {lost}"
-            );
+            assert!(lost < STEP || lost * 8 <= bytes, "{bytes} bytes lose {lost}");
         }
         assert_eq!(SizeClass::of(24, 8).unwrap().block_size(), 24);
     }

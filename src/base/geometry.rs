@@ -97,21 +97,12 @@ pub const POOLS_PER_ARENA: usize = ARENA_SIZE / POOL_SMALL;
 
 const _: () = {
     assert!(SLOT_SIZE.is_power_of_two() && ARENA_SIZE.is_power_of_two());
-    assert!(
-        RECORD_SLOTS * SLOT_SIZE == POOL_SMALL,
-        "the records take one small pool's place"
-    );
+    assert!(RECORD_SLOTS * SLOT_SIZE == POOL_SMALL, "the records take one small pool's place");
     assert!(RECORD_SLOTS == SLOTS_PER_POOL && RECORD_SLOTS.is_power_of_two());
-    assert!(
-        POOLS_PER_ARENA * RECORD_SIZE == SLOT_SIZE,
-        "records of aligned pools share one slot"
-    );
+    assert!(POOLS_PER_ARENA * RECORD_SIZE == SLOT_SIZE, "records of aligned pools share one slot");
     assert!(SPAN_MAX <= ARENA_SIZE / 2 && SPAN_MAX.is_multiple_of(SLOT_SIZE));
     assert!(SPAN_ALIGN_MAX <= ARENA_SIZE / 4);
-    assert!(
-        BLOCK_MAX / 8 >= SLOT_SIZE,
-        "a span loses at most an eighth to rounding"
-    );
+    assert!(BLOCK_MAX / 8 >= SLOT_SIZE, "a span loses at most an eighth to rounding");
     assert!(POOL_BIG <= ARENA_SIZE / 4 && POOL_SMALL < POOL_MEDIUM && POOL_MEDIUM < POOL_BIG);
     assert!(OUTBOX_POOLS.is_power_of_two());
 };

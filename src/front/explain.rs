@@ -1,23 +1,8 @@
-//! `explain()`: every mapped byte, one reason each, and whether the sum closes.
-//!
-//! The bytes are found by a walk over every arena and every record, independently of the count of
-//! mapped bytes that the system floor keeps: their difference is a check, not a remainder.
+//! What `explain()` returns: every mapped byte, one reason each, and whether the sum closes.
 
 #![forbid(unsafe_code)]
 
-use core::fmt::{self, Write};
-
-use crate::base::class::SizeClass;
-use crate::base::geometry::{RECORD_SLOTS, SLOT_SIZE};
-use crate::heap::large;
-use crate::heap::local;
-use crate::heap::registry::REGISTRY;
-use crate::heap::thread_heap::ThreadHeap;
-use crate::mem::arena::Arena;
-use crate::mem::arena_set::ARENAS;
-use crate::mem::pool::{Pool, State};
-use crate::sys;
-use crate::sys::fatal::Stderr;
+use core::fmt;
 
 /// Every mapped byte with its reason. Sizes are bytes. Prints as a table.
 #[derive(Clone, Debug, Default)]
@@ -72,50 +57,6 @@ impl Explain {
     pub fn sum(&self) -> usize {
         self.reasons().iter().map(|(_, bytes)| bytes).sum()
     }
-
-    fn add_arena(&mut self, arena: &Arena, own: &ThreadHeap) {
-        let touched = arena.free_touched_slots();
-        self.records += RECORD_SLOTS * SLOT_SIZE;
-        self.empty += touched * SLOT_SIZE;
-        self.uncarved += (arena.free_slots() - touched) * SLOT_SIZE;
-        arena.for_each_record(|_, record| match record.state() {
-            State::Unused => {}
-            State::Span => self.add_span(record),
-            State::Empty => self.add_pool(record, 0),
-            State::Current | State::Partial | State::Full => {
-                self.add_pool(record, own.used_in(record));
-            }
-        });
-    }
-
-    fn add_span(&mut self, span: &Pool) {
-        let (bytes, requested) = (span.slots() * SLOT_SIZE, span.requested());
-        if requested == 0 {
-            self.kept += bytes;
-        } else {
-            self.large += requested;
-            self.rounding += bytes - requested;
-        }
-    }
-
-    fn add_pool(&mut self, pool: &Pool, used: usize) {
-        let class: SizeClass = pool.class();
-        let size = class.block_size();
-        // Another thread may be at work on the pool: what it changes between two of these reads
-        // must not make a negative number.
-        let carved = pool.carved();
-        let used = used.min(carved);
-        let waiting = pool.waiting().min(used);
-        if pool.state() == State::Empty {
-            self.empty += carved * size;
-        } else {
-            self.free += (carved - used) * size;
-        }
-        self.waiting += waiting * size;
-        self.live += (used - waiting) * size;
-        self.uncarved += (class.capacity() - carved) * size;
-        self.tails += class.pool_size() - class.capacity() * size;
-    }
 }
 
 impl fmt::Display for Explain {
@@ -132,51 +73,4 @@ impl fmt::Display for Explain {
         let difference = self.mapped as i128 - self.sum() as i128;
         write!(out, "{:<26}{difference:>16} B", "difference")
     }
-}
-
-/// Every mapped byte with its reason: a walk over all pools, under the lock of the arenas.
-///
-/// Exact for what the calling thread did; the current pools of other threads are shown as they were
-/// when they became that.
-///
-/// ```
-/// # #[global_allocator]
-/// # static GLOBAL: highwater::Highwater = highwater::Highwater::new();
-/// let explained = highwater::explain();
-/// assert_eq!(explained.sum(), explained.mapped);
-/// println!("{explained}");
-/// ```
-pub fn explain() -> Explain {
-    let own = local::heap();
-    if !own.is_nobody() {
-        own.settle_all();
-    }
-    let mut explained = Explain::default();
-    let registry = REGISTRY.lock();
-    let arenas = ARENAS.lock();
-    arenas.for_each(|arena| explained.add_arena(arena, own));
-    let large = large::totals();
-    explained.records += registry.store_bytes() + arenas.store_bytes() + large.records;
-    explained.large += large.live_requested;
-    explained.rounding += large.live_mapped - large.live_requested;
-    explained.kept += large.kept;
-    explained.mapped = sys::mapped_bytes().0;
-    explained
-}
-
-/// Prints [`explain`] to standard error, without allocating.
-pub fn print() {
-    let explained = explain();
-    let _ = writeln!(Stderr::new(), "highwater:\n{explained}");
-}
-
-/// Checks the equations of every structure that the calling thread may read, and ends the process
-/// with a message if one does not hold. For tests.
-#[doc(hidden)]
-pub fn check() {
-    let own = local::heap();
-    if !own.is_nobody() {
-        own.check();
-    }
-    ARENAS.lock().check();
 }

@@ -1,6 +1,12 @@
-//! Floor 4: what a program sees.
+//! Floor 4: what a program sees. The types are the same everywhere; the allocator behind them is
+//! this crate's own on unix and the system's elsewhere.
 
-pub mod explain;
-pub mod global;
-pub mod settings;
-pub mod stats;
+#[cfg_attr(unix, path = "native/mod.rs")]
+#[cfg_attr(not(unix), path = "forward.rs")]
+mod chosen;
+mod explain;
+mod stats;
+
+pub use chosen::{Highwater, check, explain, reset_peaks, retention, set_retention, stats, trim};
+pub use explain::Explain;
+pub use stats::{ClassStats, Stats};

@@ -1,12 +1,8 @@
-//! `stats()`: the sums, as plain data.
+//! What `stats()` returns: sums, as plain data.
 
 #![forbid(unsafe_code)]
 
 use crate::base::class::SizeClass;
-use crate::heap::{large, ledger, local};
-use crate::mem::arena_set::ARENAS;
-use crate::sync::atomic::Ordering::Relaxed;
-use crate::sys;
 
 /// What the allocator holds and what happened, at one moment. Sizes are bytes.
 ///
@@ -45,11 +41,11 @@ pub struct Stats {
     pub remaps: u64,
     /// System calls that tell the system what memory is needed for.
     pub advises: u64,
-    classes: [ClassStats; SizeClass::COUNT],
+    pub(crate) classes: [ClassStats; SizeClass::COUNT],
 }
 
 /// One size class's share of [`Stats`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ClassStats {
     /// Bytes in one block.
@@ -67,6 +63,18 @@ pub struct ClassStats {
 }
 
 impl ClassStats {
+    /// A class of which there is nothing.
+    pub(crate) const fn none(class: SizeClass) -> Self {
+        Self {
+            block_size: class.block_size(),
+            blocks_live: 0,
+            blocks_live_peak: 0,
+            blocks_free: 0,
+            pools: 0,
+            pools_peak: 0,
+        }
+    }
+
     /// Free blocks over all carved blocks: 0.0 if every block is in use or there is none, 1.0 if
     /// all are free.
     pub fn occupancy(&self) -> f64 {
@@ -78,82 +86,31 @@ impl ClassStats {
 }
 
 impl Stats {
+    /// Of an allocator that holds nothing.
+    #[allow(dead_code, reason = "only where the system's allocator serves")]
+    pub(crate) fn none() -> Self {
+        Self {
+            live_bytes: 0,
+            live_bytes_peak: 0,
+            mapped_bytes: 0,
+            mapped_bytes_peak: 0,
+            free_bytes: 0,
+            large_blocks: 0,
+            large_bytes: 0,
+            large_kept_bytes: 0,
+            arenas: 0,
+            arenas_peak: 0,
+            arenas_returned: 0,
+            maps: 0,
+            unmaps: 0,
+            remaps: 0,
+            advises: 0,
+            classes: SizeClass::table(ClassStats::none),
+        }
+    }
+
     /// Every size class, smallest blocks first, unused ones too.
     pub fn classes(&self) -> impl Iterator<Item = &ClassStats> {
         self.classes.iter()
     }
-}
-
-/// What the allocator holds now. Some microseconds; no lock is held afterwards.
-///
-/// ```
-/// #[global_allocator]
-/// static GLOBAL: highwater::Highwater = highwater::Highwater::new();
-///
-/// fn main() {
-///     let before = highwater::stats().live_bytes;
-///     let boxed = Box::new([0u8; 24]);
-///     assert_eq!(highwater::stats().live_bytes - before, 24);
-///     drop(boxed);
-///     assert_eq!(highwater::stats().live_bytes, before);
-/// }
-/// ```
-pub fn stats() -> Stats {
-    let own = local::heap();
-    if !own.is_nobody() {
-        own.settle_all();
-    }
-    let classes = SizeClass::all().map(class_stats);
-    let mut filled = [ClassStats::default(); SizeClass::COUNT];
-    filled
-        .iter_mut()
-        .zip(classes)
-        .for_each(|(place, class)| *place = class);
-    let (arenas, arenas_peak, arenas_returned) = ARENAS.lock().counts();
-    let (mapped_bytes, mapped_bytes_peak) = sys::mapped_bytes();
-    Stats {
-        live_bytes: ledger::LIVE_BYTES.now(),
-        live_bytes_peak: ledger::LIVE_BYTES.peak(),
-        mapped_bytes,
-        mapped_bytes_peak,
-        free_bytes: filled
-            .iter()
-            .map(|class| class.blocks_free * class.block_size)
-            .sum(),
-        large_blocks: ledger::LARGE_BLOCKS.now(),
-        large_bytes: ledger::LARGE_BYTES.now(),
-        large_kept_bytes: large::totals().kept,
-        arenas,
-        arenas_peak,
-        arenas_returned,
-        maps: sys::MAPS.load(Relaxed),
-        unmaps: sys::UNMAPS.load(Relaxed),
-        remaps: sys::REMAPS.load(Relaxed),
-        advises: sys::ADVISES.load(Relaxed),
-        classes: filled,
-    }
-}
-
-fn class_stats(class: SizeClass) -> ClassStats {
-    let sums = ledger::class(class);
-    let (live, carved) = (sums.live.now(), sums.carved.now());
-    ClassStats {
-        block_size: class.block_size(),
-        blocks_live: live,
-        blocks_live_peak: sums.live.peak(),
-        blocks_free: carved.saturating_sub(live),
-        pools: sums.pools.now(),
-        pools_peak: sums.pools.peak(),
-    }
-}
-
-/// Starts every peak again from what is now.
-pub fn reset_peaks() {
-    let own = local::heap();
-    if !own.is_nobody() {
-        own.settle_all();
-    }
-    ledger::reset_peaks();
-    ARENAS.lock().reset_peak();
-    sys::reset_mapped_peak();
 }

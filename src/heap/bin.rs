@@ -20,10 +20,7 @@ impl Current {
     pub const NOWHERE: usize = 1 << (usize::BITS - 1);
 
     pub const fn none() -> Self {
-        Self {
-            free: WordPtr::new(ptr::null_mut()),
-            base: WordSize::new(Self::NOWHERE),
-        }
+        Self { free: WordPtr::new(ptr::null_mut()), base: WordSize::new(Self::NOWHERE) }
     }
 
     /// The current pool's record.
@@ -64,10 +61,7 @@ impl Bin {
     /// Takes the pool to allocate from next: the fullest partial one, longest there; else an empty
     /// one, last emptied.
     pub fn take(&self) -> Option<&'static Pool> {
-        self.partial
-            .iter()
-            .find_map(PoolList::pop_front)
-            .or_else(|| self.empty.pop_front())
+        self.partial.iter().find_map(PoolList::pop_front).or_else(|| self.empty.pop_front())
     }
 }
 
@@ -79,10 +73,7 @@ pub struct PoolList {
 
 impl PoolList {
     pub const fn new() -> Self {
-        Self {
-            first: WordPtr::new(ptr::null_mut()),
-            last: WordPtr::new(ptr::null_mut()),
-        }
+        Self { first: WordPtr::new(ptr::null_mut()), last: WordPtr::new(ptr::null_mut()) }
     }
 
     pub fn first(&self) -> Option<&'static Pool> {
@@ -107,23 +98,15 @@ impl PoolList {
         let this = ptr::from_ref(pool).cast_mut();
         pool.prev.set(before);
         pool.next.set(behind);
-        record(before)
-            .map_or(&self.first, |before| &before.next)
-            .set(this);
-        record(behind)
-            .map_or(&self.last, |behind| &behind.prev)
-            .set(this);
+        record(before).map_or(&self.first, |before| &before.next).set(this);
+        record(behind).map_or(&self.last, |behind| &behind.prev).set(this);
     }
 
     /// Takes `pool` out, which is on this list.
     pub fn remove(&self, pool: &'static Pool) {
         let (before, behind) = (pool.prev.get(), pool.next.get());
-        record(before)
-            .map_or(&self.first, |before| &before.next)
-            .set(behind);
-        record(behind)
-            .map_or(&self.last, |behind| &behind.prev)
-            .set(before);
+        record(before).map_or(&self.first, |before| &before.next).set(behind);
+        record(behind).map_or(&self.last, |behind| &behind.prev).set(before);
     }
 
     /// The pools, first to last. The list must not change meanwhile.

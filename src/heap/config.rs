@@ -11,9 +11,7 @@ static RETENTION: AtomicU8 = AtomicU8::new(UNSET);
 /// The rung in force; `None` before anyone chose.
 pub fn chosen_retention() -> Option<Retention> {
     let rung = RETENTION.load(Relaxed);
-    Retention::ALL
-        .into_iter()
-        .find(|known| *known as u8 == rung)
+    Retention::ALL.into_iter().find(|known| *known as u8 == rung)
 }
 
 /// The rung in force; the default before anyone chose.

@@ -79,19 +79,14 @@ fn mapped_size(size: usize) -> Option<usize> {
     } else {
         (size.max(1).next_power_of_two() / 16).max(sys::page_size())
     };
-    size.checked_next_multiple_of(unit)
-        .filter(|&bytes| bytes <= isize::MAX as usize)
+    size.checked_next_multiple_of(unit).filter(|&bytes| bytes <= isize::MAX as usize)
 }
 
 /// A mapping for `size` bytes at a multiple of `align`, and whether it is known to be zero. `None`
 /// if the system gives no memory.
 pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
     let bytes = mapped_size(size.max(1))?;
-    let reused = if align <= sys::page_size() {
-        reuse(bytes, size)
-    } else {
-        None
-    };
+    let reused = if align <= sys::page_size() { reuse(bytes, size) } else { None };
     let found = match reused {
         Some(start) => (start, false),
         None => (map(bytes, align, size)?, true),
@@ -121,11 +116,7 @@ fn reuse(bytes: usize, size: usize) -> Option<NonNull<u8>> {
     let share = config::retention().classes_share();
     let mut large = LARGE.lock();
     let fits = |kept: usize| {
-        if share {
-            Retention::large_fits(kept, bytes)
-        } else {
-            kept == bytes
-        }
+        if share { Retention::large_fits(kept, bytes) } else { kept == bytes }
     };
     let whole = large.take_kept(|kept| fits(kept).then_some(kept));
     let mapping = match whole {
@@ -216,12 +207,7 @@ impl LargeBlocks {
     /// Records a live mapping.
     fn begin(&mut self, start: NonNull<u8>, bytes: usize, requested: usize) -> Option<()> {
         self.live.make_room()?;
-        let record = Mapping {
-            start,
-            bytes,
-            requested,
-            next: ptr::null_mut(),
-        };
+        let record = Mapping { start, bytes, requested, next: ptr::null_mut() };
         let record = self.store.add(record)?;
         self.live.insert(record);
         self.live_mapped += bytes;
@@ -248,12 +234,7 @@ impl LargeBlocks {
     }
 
     fn keep(&mut self, start: NonNull<u8>, bytes: usize) -> Option<()> {
-        let record = Mapping {
-            start,
-            bytes,
-            requested: 0,
-            next: self.kept,
-        };
+        let record = Mapping { start, bytes, requested: 0, next: self.kept };
         self.kept = self.store.add(record)?.as_ptr();
         self.kept_bytes += bytes;
         Some(())
@@ -320,11 +301,7 @@ impl Index {
     const PLACES_MIN: usize = 8192;
 
     const fn new() -> Self {
-        Self {
-            table: ptr::null_mut(),
-            places: 0,
-            used: 0,
-        }
+        Self { table: ptr::null_mut(), places: 0, used: 0 }
     }
 
     fn bytes(&self) -> usize {
@@ -350,14 +327,7 @@ impl Index {
         let places = (self.places * 2).max(Self::PLACES_MIN);
         let bytes = round_up(places * size_of::<*mut Mapping>(), sys::page_size());
         let table = sys::map_aligned(bytes, sys::page_size())?;
-        let old = core::mem::replace(
-            self,
-            Index {
-                table: table.as_ptr().cast(),
-                places,
-                used: 0,
-            },
-        );
+        let old = core::mem::replace(self, Index { table: table.as_ptr().cast(), places, used: 0 });
         for at in 0..old.places {
             // SAFETY: below the old table's length.
             if let Some(record) = NonNull::new(unsafe { old.place(at).read() }) {

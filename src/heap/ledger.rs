@@ -17,10 +17,7 @@ pub struct Gauge {
 
 impl Gauge {
     const fn new() -> Self {
-        Self {
-            now: AtomicIsize::new(0),
-            peak: AtomicIsize::new(0),
-        }
+        Self { now: AtomicIsize::new(0), peak: AtomicIsize::new(0) }
     }
 
     /// Adds `change`, which may be negative.
@@ -64,13 +61,9 @@ pub struct ClassLedger {
     pub pools: Gauge,
 }
 
-static CLASSES: [ClassLedger; SizeClass::COUNT] = [const {
-    ClassLedger {
-        live: Gauge::new(),
-        carved: Gauge::new(),
-        pools: Gauge::new(),
-    }
-}; SizeClass::COUNT];
+static CLASSES: [ClassLedger; SizeClass::COUNT] =
+    [const { ClassLedger { live: Gauge::new(), carved: Gauge::new(), pools: Gauge::new() } };
+        SizeClass::COUNT];
 
 /// Bytes that the program has: blocks at their block size, larger ones as requested.
 pub static LIVE_BYTES: Gauge = Gauge::new();

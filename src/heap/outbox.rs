@@ -62,16 +62,14 @@ impl Outbox {
 
     /// Forgets everything: for a forked child.
     pub fn clear(&self) {
-        self.0
-            .iter()
-            .for_each(|batch| batch.pool.set(ptr::null_mut()));
+        self.0.iter().for_each(|batch| batch.pool.set(ptr::null_mut()));
     }
 }
 
 /// A pool's place: the low bits of its record's number, mixed with its arena's.
 fn place(pool: &Pool) -> usize {
     let record = ptr::from_ref(pool).addr();
-    (record / RECORD_SIZE ^ record / ARENA_SIZE) % OUTBOX_POOLS
+    ((record / RECORD_SIZE) ^ (record / ARENA_SIZE)) % OUTBOX_POOLS
 }
 
 impl Batch {

@@ -53,11 +53,7 @@ impl ThreadHeap {
         };
         let current = self.current(class);
         let is_current = pool.state() == State::Current;
-        let list = if is_current {
-            &current.free
-        } else {
-            &pool.free
-        };
+        let list = if is_current { &current.free } else { &pool.free };
         let behind = list.get();
         if !behind.is_null() {
             // SAFETY: the collected blocks are this heap's now.
@@ -80,11 +76,7 @@ impl ThreadHeap {
             return false;
         };
         let few = self.bin(class).pools.get() <= 1;
-        let count = if few {
-            (CARVE_BYTES / class.block_size()).max(1)
-        } else {
-            class.capacity()
-        };
+        let count = if few { (CARVE_BYTES / class.block_size()).max(1) } else { class.capacity() };
         // SAFETY: the current pool is this heap's.
         let Some((first, count)) = (unsafe { pool.carve(count) }) else {
             return false;
@@ -111,11 +103,7 @@ impl ThreadHeap {
             return Some(());
         }
         let share = config::retention().classes_share();
-        let stolen = if share && self.empties.get() > 0 {
-            self.steal_empty(class)
-        } else {
-            None
-        };
+        let stolen = if share && self.empties.get() > 0 { self.steal_empty(class) } else { None };
         let pool = match stolen {
             Some(pool) => {
                 pool.open(class, self.as_owner());
@@ -175,9 +163,7 @@ impl ThreadHeap {
     /// Slots for a pool of `class`, its record opened, from the arenas.
     fn take_slots(&self, class: SizeClass) -> Option<&'static Pool> {
         let slots = class.pool_size() / SLOT_SIZE;
-        let taken = ARENAS
-            .lock()
-            .take(slots, slots, |pool| pool.open(class, self.as_owner()))?;
+        let taken = ARENAS.lock().take(slots, slots, |pool| pool.open(class, self.as_owner()))?;
         // SAFETY: the slots are this heap's now, and their arena is mapped.
         Some(unsafe { Pool::at(taken.start.addr().get()).as_ref() })
     }

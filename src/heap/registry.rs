@@ -13,10 +13,8 @@ use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::lock::{Mutex, RawLock};
 
 /// Every thread heap. Rank 1: taken with no lock held.
-pub static REGISTRY: Mutex<Registry> = Mutex::from_raw(
-    <RawLock as parking_lot::lock_api::RawMutex>::INIT,
-    Registry::new(),
-);
+pub static REGISTRY: Mutex<Registry> =
+    Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, Registry::new());
 
 const HELD: u8 = 0;
 const VACANT: u8 = 1;
@@ -36,13 +34,7 @@ unsafe impl Send for Registry {}
 impl Registry {
     const fn new() -> Self {
         let none = ptr::null_mut();
-        Self {
-            all: none,
-            vacant: none,
-            store: Store::new(),
-            count: 0,
-            started: false,
-        }
+        Self { all: none, vacant: none, store: Store::new(), count: 0, started: false }
     }
 
     /// Heaps that exist.
@@ -107,9 +99,7 @@ impl Registry {
         heap.vacant_next.set(self.vacant);
         if let Some(behind) = NonNull::new(self.vacant) {
             // SAFETY: heaps are never freed.
-            unsafe { behind.as_ref() }
-                .vacant_prev
-                .set(ptr::from_ref(heap).cast_mut());
+            unsafe { behind.as_ref() }.vacant_prev.set(ptr::from_ref(heap).cast_mut());
         }
         self.vacant = ptr::from_ref(heap).cast_mut();
         heap.tenure.store(VACANT, Relaxed);

@@ -17,10 +17,7 @@ const LENGTHS: usize = SPAN_MAX / SLOT_SIZE + 1;
 /// Freed spans that may serve no other class, by length in slots. Rank 3: taken with no lock held.
 static KEPT: Mutex<KeptSpans> = Mutex::from_raw(
     <RawLock as parking_lot::lock_api::RawMutex>::INIT,
-    KeptSpans {
-        lists: [const { PoolList::new() }; LENGTHS],
-        count: 0,
-    },
+    KeptSpans { lists: [const { PoolList::new() }; LENGTHS], count: 0 },
 );
 
 struct KeptSpans {
@@ -41,9 +38,8 @@ fn slots_for(size: usize) -> usize {
 /// the system gives no memory.
 pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
     let slots = slots_for(size);
-    let found = take_kept(slots, align, size)
-        .or_else(|| take(slots, align, size))
-        .or_else(|| {
+    let found =
+        take_kept(slots, align, size).or_else(|| take(slots, align, size)).or_else(|| {
             local::with(|heap| heap.give_back_kept());
             take(slots, align, size)
         })?;
@@ -53,9 +49,7 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
 
 fn take(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
     let align = align.div_ceil(SLOT_SIZE);
-    let taken = ARENAS
-        .lock()
-        .take(slots, align, |span| span.open_span(slots, size))?;
+    let taken = ARENAS.lock().take(slots, align, |span| span.open_span(slots, size))?;
     Some((taken.start, taken.fresh))
 }
 
@@ -117,11 +111,7 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     let span = record(start);
     let (from, to) = (span.slots(), slots_for(size));
     // A span that may serve no other class keeps its tail.
-    let to = if config::retention().classes_share() {
-        to
-    } else {
-        to.max(from)
-    };
+    let to = if config::retention().classes_share() { to } else { to.max(from) };
     let before = span.requested();
     let mut arenas = ARENAS.lock();
     // SAFETY: the span is the caller's, and has `from` slots.

@@ -158,10 +158,7 @@ impl ThreadHeap {
         loop {
             pool.queue_next.set(first);
             // Release pairs with the Acquire in `take_inbox`: the link is visible to the owner.
-            match self
-                .inbox
-                .compare_exchange_weak(first, this, Release, Relaxed)
-            {
+            match self.inbox.compare_exchange_weak(first, this, Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => first = now,
             }
@@ -240,16 +237,11 @@ impl ThreadHeap {
             let bin = self.bin(class);
             for (occupancy, list) in bin.partial.iter().enumerate() {
                 list.iter().for_each(|pool| {
-                    invariant!(
-                        pool.occupancy() == occupancy,
-                        "a pool is in its occupancy's list"
-                    );
+                    invariant!(pool.occupancy() == occupancy, "a pool is in its occupancy's list");
                     self.check_pool(pool, class);
                 });
             }
-            bin.empty
-                .iter()
-                .for_each(|pool| self.check_pool(pool, class));
+            bin.empty.iter().for_each(|pool| self.check_pool(pool, class));
             self.check_current(class);
         }
     }
@@ -262,10 +254,7 @@ impl ThreadHeap {
     }
 
     fn check_pool(&self, pool: &Pool, class: SizeClass) {
-        invariant!(
-            pool.owner() == self.as_owner(),
-            "a heap's pool knows its owner"
-        );
+        invariant!(pool.owner() == self.as_owner(), "a heap's pool knows its owner");
         invariant!(pool.class() == class, "a bin's pools are of its class");
         // SAFETY: this heap owns the pool, and this is its thread.
         unsafe { pool.check() };

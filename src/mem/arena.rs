@@ -120,10 +120,7 @@ impl Arena {
     pub fn give(&mut self, start: usize, slots: usize) {
         let first = self.slot_of(start);
         let range = first..first + slots;
-        invariant!(
-            !self.free.contains_any(range.clone()),
-            "a slot is given back once"
-        );
+        invariant!(!self.free.contains_any(range.clone()), "a slot is given back once");
         self.free.insert(range);
         self.free_slots += slots;
     }
@@ -154,13 +151,7 @@ impl Arena {
 
     /// Checks that the set of free slots and their number agree.
     pub fn check(&self) {
-        invariant!(
-            self.free.count() == self.free_slots,
-            "free slots are counted"
-        );
-        invariant!(
-            !self.free.contains_any(0..RECORD_SLOTS),
-            "records are never free"
-        );
+        invariant!(self.free.count() == self.free_slots, "free slots are counted");
+        invariant!(!self.free.contains_any(0..RECORD_SLOTS), "records are never free");
     }
 }

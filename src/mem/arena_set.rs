@@ -48,11 +48,7 @@ impl Vacated {
     /// good and unused; it does so only to a process with too many mappings.
     pub fn unmap(self) -> usize {
         // SAFETY: nothing of the arena is in use, and the set has forgotten it.
-        if unsafe { sys::unmap(self.start, ARENA_SIZE) } {
-            ARENA_SIZE
-        } else {
-            0
-        }
+        if unsafe { sys::unmap(self.start, ARENA_SIZE) } { ARENA_SIZE } else { 0 }
     }
 }
 
@@ -212,11 +208,7 @@ impl ArenaSet {
             arena.give(start.addr().get(), slots);
             Some(())
         });
-        if arena.is_empty() && self.empty > empty_kept {
-            Some(self.remove(arena))
-        } else {
-            None
-        }
+        if arena.is_empty() && self.empty > empty_kept { Some(self.remove(arena)) } else { None }
     }
 
     /// One empty arena leaves the set, if there are more than `empty_kept`.
@@ -243,9 +235,7 @@ impl ArenaSet {
         self.empty -= 1;
         self.count -= 1;
         self.returned += 1;
-        let vacated = Vacated {
-            start: arena.start(),
-        };
+        let vacated = Vacated { start: arena.start() };
         // SAFETY: the record is on no list any more, and the arena has no user to find it by.
         unsafe { self.store.remove(NonNull::from(arena)) };
         vacated
@@ -284,25 +274,16 @@ impl ArenaSet {
         });
         for (free_slots, &first) in self.lists.iter().enumerate() {
             let has_one = self.listed.contains_any(free_slots..free_slots + 1);
-            invariant!(
-                has_one != first.is_null(),
-                "the set of lists knows which are empty"
-            );
+            invariant!(has_one != first.is_null(), "the set of lists knows which are empty");
             let mut arena = first;
             while let Some(found) = NonNull::new(arena) {
                 // SAFETY: a listed arena's record is alive.
                 let found = unsafe { found.as_ref() };
-                invariant!(
-                    found.free_slots() == free_slots,
-                    "an arena is in its count's list"
-                );
+                invariant!(found.free_slots() == free_slots, "an arena is in its count's list");
                 listed += 1;
                 arena = found.next;
             }
         }
-        invariant!(
-            listed == with_free,
-            "every arena with free slots is listed once"
-        );
+        invariant!(listed == with_free, "every arena with free slots is listed once");
     }
 }

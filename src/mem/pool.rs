@@ -304,16 +304,9 @@ impl Pool {
             let waiting = Remote::count(seen) + count;
             let posted = Remote::word(offset, waiting);
             // Release pairs with the Acquire in `collect`: the links are visible to the owner.
-            match self
-                .remote
-                .0
-                .compare_exchange_weak(seen, posted, Release, Relaxed)
-            {
+            match self.remote.0.compare_exchange_weak(seen, posted, Release, Relaxed) {
                 Ok(_) => {
-                    return Posted {
-                        queue: seen == 0,
-                        drained: waiting >= used,
-                    };
+                    return Posted { queue: seen == 0, drained: waiting >= used };
                 }
                 Err(now) => seen = now,
             }
@@ -342,29 +335,17 @@ impl Pool {
         if state == State::Unused || state == State::Span {
             return;
         }
-        invariant!(
-            self.carved() <= self.class().capacity(),
-            "no more is carved than fits"
-        );
-        invariant!(
-            self.used() <= self.carved() || state == State::Current,
-            "used is carved"
-        );
+        invariant!(self.carved() <= self.class().capacity(), "no more is carved than fits");
+        invariant!(self.used() <= self.carved() || state == State::Current, "used is carved");
         invariant!(self.waiting() <= self.carved(), "what waits is carved");
         if state == State::Current {
-            invariant!(
-                self.free.get().is_null(),
-                "a current pool's blocks are its heap's"
-            );
+            invariant!(self.free.get().is_null(), "a current pool's blocks are its heap's");
             return;
         }
         // SAFETY: the caller owns the pool, so its list.
         let free = unsafe { block::length(self.free.get()) };
         invariant!(free + self.used() == self.carved(), "used + free = carved");
-        invariant!(
-            (state == State::Empty) == (self.used() == 0),
-            "an empty pool has none used"
-        );
+        invariant!((state == State::Empty) == (self.used() == 0), "an empty pool has none used");
         let full = self.used() == self.class().capacity();
         invariant!((state == State::Full) == full, "a full pool has all used");
     }
@@ -399,10 +380,7 @@ impl Remote {
     fn first(word: u64, start: NonNull<u8>) -> *mut Block {
         match word as u32 as usize {
             0 => block::NONE,
-            place => start
-                .as_ptr()
-                .wrapping_add((place - 1) * Self::GRAIN)
-                .cast(),
+            place => start.as_ptr().wrapping_add((place - 1) * Self::GRAIN).cast(),
         }
     }
 }

@@ -51,21 +51,14 @@ impl SlotSet {
 
     /// How many slots are in both sets.
     pub fn count_common(&self, other: &SlotSet) -> usize {
-        self.0
-            .iter()
-            .zip(&other.0)
-            .map(|(a, b)| (a & b).count_ones() as usize)
-            .sum()
+        self.0.iter().zip(&other.0).map(|(a, b)| (a & b).count_ones() as usize).sum()
     }
 
     /// The lowest multiple of `align` from which `length` slots in a row are in.
     pub fn find(&self, length: usize, align: usize) -> Option<usize> {
         let mut start = 0;
         while start + length <= SLOTS_PER_ARENA {
-            let Some(member) = self.first(start, false) else {
-                return None;
-            };
-            start = member.next_multiple_of(align);
+            start = self.first(start, false)?.next_multiple_of(align);
             if start + length > SLOTS_PER_ARENA {
                 return None;
             }
@@ -101,11 +94,7 @@ fn masks(range: Range<usize>) -> impl Iterator<Item = (usize, u64)> {
         let low = range.start.max(word * BITS) - word * BITS;
         let high = range.end.min((word + 1) * BITS) - word * BITS;
         let length = high - low;
-        let mask = if length == BITS {
-            u64::MAX
-        } else {
-            ((1 << length) - 1) << low
-        };
+        let mask = if length == BITS { u64::MAX } else { ((1 << length) - 1) << low };
         (word, mask)
     })
 }

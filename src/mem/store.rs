@@ -32,14 +32,7 @@ impl<T> Store<T> {
     pub const fn new() -> Self {
         const { assert!(align_of::<T>() <= 64 && size_of::<T>() >= size_of::<Vacant>()) };
         const { assert!(Self::ROOM <= STORE_CHUNK) };
-        Self {
-            free: None,
-            next: 0,
-            left: 0,
-            chunk: None,
-            bytes: 0,
-            _records: PhantomData,
-        }
+        Self { free: None, next: 0, left: 0, chunk: None, bytes: 0, _records: PhantomData }
     }
 
     /// Bytes mapped for records.

@@ -24,11 +24,8 @@ impl Retention {
     pub const DEFAULT: Retention = Retention::ReturnArenas;
 
     /// Every rung, lowest first.
-    pub const ALL: [Retention; 3] = [
-        Retention::NeverShrink,
-        Retention::KeepArenas,
-        Retention::ReturnArenas,
-    ];
+    pub const ALL: [Retention; 3] =
+        [Retention::NeverShrink, Retention::KeepArenas, Retention::ReturnArenas];
 
     /// The rung's name, as `HIGHWATER_RETENTION` has it.
     pub const fn name(self) -> &'static str {
@@ -41,9 +38,7 @@ impl Retention {
 
     /// The rung with this name.
     pub fn from_name(name: &[u8]) -> Option<Retention> {
-        Self::ALL
-            .into_iter()
-            .find(|rung| rung.name().as_bytes() == name)
+        Self::ALL.into_iter().find(|rung| rung.name().as_bytes() == name)
     }
 
     /// Whether memory of one size class may come to serve another.

@@ -37,10 +37,7 @@ impl RawLock {
 // SAFETY: `lock` returns only to the thread whose exchange found `FREE`, and only `unlock`, called
 // by that thread, stores `FREE` again.
 unsafe impl RawMutex for RawLock {
-    #[allow(
-        clippy::declare_interior_mutable_const,
-        reason = "lock_api asks for it"
-    )]
+    #[allow(clippy::declare_interior_mutable_const, reason = "lock_api asks for it")]
     const INIT: RawLock = RawLock(AtomicU32::new(FREE));
     type GuardMarker = GuardNoSend;
 
@@ -54,9 +51,7 @@ unsafe impl RawMutex for RawLock {
     #[inline]
     fn try_lock(&self) -> bool {
         // Acquire pairs with the Release in `unlock`.
-        self.0
-            .compare_exchange(FREE, HELD, Acquire, Relaxed)
-            .is_ok()
+        self.0.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
     }
 
     #[inline]

@@ -16,10 +16,7 @@ pub struct Stderr {
 impl Stderr {
     /// With an empty buffer.
     pub const fn new() -> Self {
-        Self {
-            buffer: [0; BUFFER],
-            used: 0,
-        }
+        Self { buffer: [0; BUFFER], used: 0 }
     }
 
     fn flush(&mut self) {

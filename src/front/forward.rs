@@ -5,9 +5,9 @@ extern crate std;
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
-pub use policy::retention::Retention;
-
-use crate::policy;
+use super::explain::Explain;
+use super::stats::Stats;
+use crate::policy::retention::Retention;
 
 /// Forwards to [`std::alloc::System`]: this target is not supported yet.
 #[derive(Debug)]
@@ -50,3 +50,33 @@ unsafe impl GlobalAlloc for Highwater {
         unsafe { System.realloc(block, layout, size) }
     }
 }
+
+/// Nothing is known here: all zero.
+pub fn stats() -> Stats {
+    Stats::none()
+}
+
+/// Nothing is known here: all zero.
+pub fn explain() -> Explain {
+    Explain::default()
+}
+
+/// Does nothing here.
+pub fn reset_peaks() {}
+
+/// Gives nothing back here.
+pub fn trim() -> usize {
+    0
+}
+
+/// The default: nothing else is in force here.
+pub fn retention() -> Retention {
+    Retention::DEFAULT
+}
+
+/// Does nothing here.
+pub fn set_retention(_: Retention) {}
+
+/// Does nothing here.
+#[doc(hidden)]
+pub fn check() {}

@@ -4,7 +4,7 @@
 
 use core::str;
 
-use super::explain;
+use super::account;
 use crate::heap::config;
 use crate::policy::retention::Retention;
 use crate::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
@@ -34,10 +34,7 @@ fn read(constructed: Retention) {
     if READ.load(Acquire) {
         return;
     }
-    let mut found = Found {
-        retention: None,
-        stats: false,
-    };
+    let mut found = Found { retention: None, stats: false };
     sys::for_each_environment_entry(|entry| found.read(entry));
     if let Some(rung) = found.retention {
         config::set_retention(rung);
@@ -51,7 +48,7 @@ fn read(constructed: Retention) {
 }
 
 extern "C" fn print_at_exit() {
-    explain::print();
+    account::print();
 }
 
 struct Found {
@@ -79,18 +76,13 @@ impl Found {
                 matches!(value, b"0" | b"1")
             }
             _ => {
-                complain(format_args!(
-                    "HIGHWATER_{} is not a setting; ignored",
-                    text(key)
-                ));
+                complain(format_args!("HIGHWATER_{} is not a setting; ignored", text(key)));
                 return;
             }
         };
         if !understood {
             let (key, value) = (text(key), text(value));
-            complain(format_args!(
-                "HIGHWATER_{key}={value} is not understood; ignored"
-            ));
+            complain(format_args!("HIGHWATER_{key}={value} is not understood; ignored"));
         }
     }
 }

@@ -88,9 +88,7 @@ impl Highwater {
                 large::alloc(size, align)
             }
         };
-        found.map_or((ptr::null_mut(), false), |(block, zero)| {
-            (block.as_ptr(), zero)
-        })
+        found.map_or((ptr::null_mut(), false), |(block, zero)| (block.as_ptr(), zero))
     }
 
     /// Takes back what [`Highwater::alloc_more`] allocated.

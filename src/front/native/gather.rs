@@ -1,0 +1,76 @@
+//! `stats()`: reads the sums.
+
+#![forbid(unsafe_code)]
+
+use crate::base::class::SizeClass;
+use crate::front::stats::{ClassStats, Stats};
+use crate::heap::{large, ledger, local};
+use crate::mem::arena_set::ARENAS;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sys;
+
+/// What the allocator holds now. Some microseconds; no lock is held afterwards.
+///
+/// ```
+/// #[global_allocator]
+/// static GLOBAL: highwater::Highwater = highwater::Highwater::new();
+///
+/// fn main() {
+///     let before = highwater::stats().live_bytes;
+///     let boxed = Box::new([0u8; 24]);
+///     assert_eq!(highwater::stats().live_bytes - before, 24);
+///     drop(boxed);
+///     assert_eq!(highwater::stats().live_bytes, before);
+/// }
+/// ```
+pub fn stats() -> Stats {
+    let own = local::heap();
+    if !own.is_nobody() {
+        own.settle_all();
+    }
+    let classes = SizeClass::table(class_stats);
+    let (arenas, arenas_peak, arenas_returned) = ARENAS.lock().counts();
+    let (mapped_bytes, mapped_bytes_peak) = sys::mapped_bytes();
+    Stats {
+        live_bytes: ledger::LIVE_BYTES.now(),
+        live_bytes_peak: ledger::LIVE_BYTES.peak(),
+        mapped_bytes,
+        mapped_bytes_peak,
+        free_bytes: classes.iter().map(|class| class.blocks_free * class.block_size).sum(),
+        large_blocks: ledger::LARGE_BLOCKS.now(),
+        large_bytes: ledger::LARGE_BYTES.now(),
+        large_kept_bytes: large::totals().kept,
+        arenas,
+        arenas_peak,
+        arenas_returned,
+        maps: sys::MAPS.load(Relaxed),
+        unmaps: sys::UNMAPS.load(Relaxed),
+        remaps: sys::REMAPS.load(Relaxed),
+        advises: sys::ADVISES.load(Relaxed),
+        classes,
+    }
+}
+
+fn class_stats(class: SizeClass) -> ClassStats {
+    let sums = ledger::class(class);
+    let (live, carved) = (sums.live.now(), sums.carved.now());
+    ClassStats {
+        block_size: class.block_size(),
+        blocks_live: live,
+        blocks_live_peak: sums.live.peak(),
+        blocks_free: carved.saturating_sub(live),
+        pools: sums.pools.now(),
+        pools_peak: sums.pools.peak(),
+    }
+}
+
+/// Starts every peak again from what is now.
+pub fn reset_peaks() {
+    let own = local::heap();
+    if !own.is_nobody() {
+        own.settle_all();
+    }
+    ledger::reset_peaks();
+    ARENAS.lock().reset_peak();
+    sys::reset_mapped_peak();
+}
