@@ -121,7 +121,7 @@ mod tests {
         for unit in [8, 4096, 65536] {
             for bytes in [0, 1, unit - 1, unit, unit + 1, 10 * unit + 3] {
                 let rounded = round_up(bytes, unit);
-                assert!(rounded % unit == 0 && rounded >= bytes && rounded < bytes + unit);
+                assert!(rounded.is_multiple_of(unit) && rounded >= bytes && rounded < bytes + unit);
             }
         }
     }
