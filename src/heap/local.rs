@@ -52,13 +52,15 @@ fn held() -> Option<&'static ThreadHeap> {
     if ended {
         return None;
     }
-    if !EXIT.arm() {
-        ENDED.set(true);
-        return None;
-    }
+    // First `hold`: the very first one makes the key that `arm` needs.
     let heap = registry::hold()?;
-    HEAP.set(heap);
-    Some(heap)
+    if EXIT.arm() {
+        HEAP.set(heap);
+        return Some(heap);
+    }
+    ENDED.set(true);
+    registry::vacate(heap);
+    None
 }
 
 /// Prepares for threads' ends. Once, before any thread gets a heap.

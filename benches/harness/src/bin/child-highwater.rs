@@ -1,0 +1,36 @@
+//! A child under highwater. The rung comes from `HIGHWATER_RETENTION`, as it would in any program.
+
+use std::process::ExitCode;
+
+use harness::contenders::Accounts;
+use harness::report::Figures;
+use highwater::Highwater;
+
+#[global_allocator]
+static GLOBAL: Highwater = Highwater::new();
+
+struct HighwaterAccounts;
+
+impl Accounts for HighwaterAccounts {
+    fn describe(&self) -> String {
+        format!("highwater {:?}", highwater::retention())
+    }
+
+    fn figures(&self) -> Option<Figures> {
+        let stats = highwater::stats();
+        Some(Figures {
+            live_bytes: stats.live_bytes as u64,
+            live_bytes_peak: stats.live_bytes_peak as u64,
+            free_bytes: stats.free_bytes as u64,
+            mapped_bytes: stats.mapped_bytes as u64,
+        })
+    }
+
+    fn block_bytes(&self) -> Option<u64> {
+        Some(highwater::stats().live_bytes as u64)
+    }
+}
+
+fn main() -> ExitCode {
+    harness::child::child_main(&HighwaterAccounts)
+}

@@ -1,0 +1,150 @@
+//! The book: one sample after every statement, kept where it does not disturb what it measures.
+//!
+//! The book's memory is taken once, before the baseline; recording allocates nothing. Clocks are read first
+//! and restarted last, so that a statement's time is without the time of looking.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use crate::contenders::Accounts;
+use crate::kernel::{self, Memory};
+use crate::report::{Phase, Sample};
+
+/// Samples that a book holds. A workload with more statements is a mistake in the harness.
+const SAMPLES_MAX: usize = 64;
+
+/// The samples of one run, in order.
+pub struct Book {
+    samples: Vec<Sample>,
+    memory: Memory,
+    accounts: &'static dyn Accounts,
+    mark: Mark,
+}
+
+/// Where the clocks stood when the statement began.
+struct Mark {
+    wall: Instant,
+    cpu: Duration,
+    minor_faults: u64,
+}
+
+impl Mark {
+    fn now() -> Mark {
+        Mark {
+            minor_faults: kernel::minor_faults(),
+            cpu: kernel::cpu_time(),
+            wall: Instant::now(),
+        }
+    }
+}
+
+impl Book {
+    pub fn new(accounts: &'static dyn Accounts) -> Book {
+        Book {
+            samples: Vec::with_capacity(SAMPLES_MAX),
+            memory: Memory::open(),
+            accounts,
+            mark: Mark::now(),
+        }
+    }
+
+    /// Called before a run of statements: records the baseline if there is none, and starts the clocks.
+    pub fn start(&mut self) {
+        if self.samples.is_empty() {
+            // A first look brings the code that looks into memory; it is not part of the baseline.
+            self.record(Phase::Baseline, "");
+            self.samples.clear();
+            self.memory.reset_peak();
+            self.record(Phase::Baseline, "(baseline)");
+        }
+        self.mark = Mark::now();
+    }
+
+    /// Records the state after a statement, given as source text.
+    pub fn record(&mut self, phase: Phase, statement: &'static str) {
+        let (wall, cpu) = (self.mark.wall.elapsed(), kernel::cpu_time());
+        let minor_faults = kernel::minor_faults();
+        assert!(
+            self.samples.len() < SAMPLES_MAX,
+            "a workload has at most {SAMPLES_MAX} statements"
+        );
+        let allocator = self.accounts.figures();
+        self.samples.push(Sample {
+            phase,
+            statement: Cow::Borrowed(statement),
+            resident_bytes: self.memory.resident_bytes(),
+            resident_bytes_peak: self.memory.resident_bytes_peak(),
+            allocator,
+            wall_ns: nanoseconds(wall),
+            cpu_ns: nanoseconds(cpu.saturating_sub(self.mark.cpu)),
+            minor_faults: minor_faults - self.mark.minor_faults,
+        });
+        self.mark = Mark::now();
+    }
+
+    /// The samples, the statements' text in the shape of one line each.
+    pub fn into_samples(self) -> Vec<Sample> {
+        let mut samples = self.samples;
+        for sample in &mut samples {
+            sample.statement = Cow::Owned(crate::text::one_line(&sample.statement));
+        }
+        samples
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Runs statements one after the other and records after each, under its own source text.
+///
+/// A function cannot do this: it needs the text, and the variables stay in scope for what follows.
+#[macro_export]
+macro_rules! lines {
+    ($stage:ident; $($statement:stmt;)+) => {
+        $stage.book.start();
+        $(
+            $statement
+            $stage.book.record($crate::report::Phase::Statement, stringify!($statement));
+        )+
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::Tally;
+
+    struct Stage {
+        book: Book,
+    }
+
+    static ACCOUNTS: Tally = Tally::new();
+
+    #[test]
+    fn every_statement_is_recorded_under_its_text_and_its_variables_stay() {
+        let mut stage = Stage {
+            book: Book::new(&ACCOUNTS),
+        };
+        lines! { stage;
+            let mut numbers: Vec<u64> = Vec::new();
+            for number in 0..4 {
+                numbers.push(number);
+            };
+            drop(numbers);
+        }
+        let samples = stage.book.into_samples();
+        let statements: Vec<&str> = samples.iter().map(|sample| &*sample.statement).collect();
+        assert_eq!(
+            statements,
+            [
+                "(baseline)",
+                "let mut numbers: Vec<u64> = Vec::new()",
+                "for number in 0..4 { numbers.push(number); }",
+                "drop(numbers)",
+            ]
+        );
+        assert_eq!(samples[0].phase, Phase::Baseline);
+        assert_eq!(samples[1].phase, Phase::Statement);
+    }
+}
