@@ -71,6 +71,31 @@ pub const ARENAS_EMPTY_KEPT: usize = 1;
 /// costs hundreds of microseconds in first touches, a kept one nothing.
 pub const LARGE_KEPT_BYTES: usize = 1 << 20;
 
+/// Bytes of freed direct mappings that the rungs above keep until they are old, beside as many as
+/// are live: a burst that comes again within the delay finds its mappings.
+pub const LARGE_KEPT_BYTES_YOUNG: usize = 64 << 20;
+
+/// Empty pools that a heap keeps with their lists until they are old, for its own classes only.
+/// Further ones go to the arenas, where they serve any heap.
+pub const EMPTIES_KEPT: usize = 256;
+
+/// Milliseconds for which free memory stays before it is given back, unless told otherwise. 0 to
+/// minutes: less purges what is wanted again, more keeps what is not.
+pub const RETURN_AFTER_MS: u64 = 1000;
+
+/// Ranges purged by one system call. 16 to 1024: each costs 16 bytes of stack, and more of them
+/// make the call, during which a heap's owner may wait, longer.
+pub const PURGE_RANGES: usize = 64;
+
+/// Pools whose remote frees a heap takes in at a time. Bounds the time of one slow path.
+pub const INBOX_POOLS: usize = 64;
+
+/// Slots of growth after which a heap looks for its own free OS pages to give back in exchange.
+pub const RECLAIM_SLOTS: usize = 64;
+
+/// Bytes of stack of the sweeper's thread. At least 64 KiB with the system's own needs.
+pub const SWEEPER_STACK: usize = 128 << 10;
+
 /// Bytes of records mapped at a time. A multiple of every OS page size.
 pub const STORE_CHUNK: usize = 64 << 10;
 

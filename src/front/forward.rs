@@ -29,6 +29,16 @@ impl Highwater {
     pub const fn with_retention(_: Retention) -> Self {
         Self
     }
+
+    /// Forwards; nothing waits here.
+    pub const fn return_after_ms(self, _: u64) -> Self {
+        self
+    }
+
+    /// Forwards; there is no sweeper here.
+    pub const fn without_sweeper(self) -> Self {
+        self
+    }
 }
 
 // SAFETY: forwards everything to the system's allocator.

@@ -41,6 +41,14 @@ pub struct Stats {
     pub remaps: u64,
     /// System calls that tell the system what memory is needed for.
     pub advises: u64,
+    /// Batches of OS pages whose contents were given back.
+    pub purges: u64,
+    /// OS pages in them.
+    pub pages_purged: u64,
+    /// Of those, OS pages that were used again.
+    pub pages_refaulted: u64,
+    /// Nanoseconds spent in giving contents back.
+    pub purge_ns: u64,
     pub(crate) classes: [ClassStats; SizeClass::COUNT],
 }
 
@@ -105,6 +113,10 @@ impl Stats {
             unmaps: 0,
             remaps: 0,
             advises: 0,
+            purges: 0,
+            pages_purged: 0,
+            pages_refaulted: 0,
+            purge_ns: 0,
             classes: SizeClass::table(ClassStats::none),
         }
     }

@@ -2,8 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+use crate::base::geometry::RETURN_AFTER_MS;
 use crate::policy::retention::Retention;
-use crate::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 const UNSET: u8 = u8::MAX;
 static RETENTION: AtomicU8 = AtomicU8::new(UNSET);
@@ -22,4 +23,16 @@ pub fn retention() -> Retention {
 /// Puts a rung in force, from the next slow path of each thread on.
 pub fn set_retention(rung: Retention) {
     RETENTION.store(rung as u8, Relaxed);
+}
+
+static RETURN_AFTER: AtomicU64 = AtomicU64::new(RETURN_AFTER_MS);
+
+/// Milliseconds for which free memory stays, under a rung that waits.
+pub fn return_after_ms() -> u64 {
+    RETURN_AFTER.load(Relaxed)
+}
+
+/// Sets [`return_after_ms`].
+pub fn set_return_after_ms(ms: u64) {
+    RETURN_AFTER.store(ms, Relaxed);
 }

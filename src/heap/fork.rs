@@ -11,7 +11,7 @@
 
 use super::registry::{REGISTRY, Registry};
 use super::thread_heap::ThreadHeap;
-use super::{large, ledger, local, span};
+use super::{large, ledger, local, span, sweep, sweeper};
 use crate::base::class::SizeClass;
 use crate::mem::arena_set::{ARENAS, ArenaSet};
 use crate::mem::pool::{Pool, State};
@@ -23,8 +23,10 @@ pub fn start() {
 }
 
 extern "C" fn prepare() {
+    sweep::lock_for_fork();
     let heap = local::heap();
     if !heap.is_nobody() {
+        let _inside = heap.enter();
         heap.outbox.send_all();
         heap.collect_inbox();
     }
@@ -42,11 +44,13 @@ extern "C" fn parent() {
         span::unlock_after_fork();
         ARENAS.force_unlock();
         REGISTRY.force_unlock();
+        sweep::unlock_after_fork();
     }
 }
 
 extern "C" fn child() {
     parent();
+    sweeper::forget();
     let own = local::heap();
     let mut registry = REGISTRY.lock();
     let alone = registry.count() == usize::from(!own.is_nobody());
@@ -95,7 +99,7 @@ fn recount(arenas: &ArenaSet, own: &'static ThreadHeap) {
     for_each_pool(arenas, |pool| {
         let (live, carved, pools) = &mut counts[pool.class().index()];
         *live += own.used_in(pool);
-        *carved += pool.carved();
+        *carved += pool.carved() - pool.absent();
         *pools += 1;
     });
     for class in SizeClass::all() {

@@ -6,7 +6,8 @@
 
 use core::ptr::{self, NonNull};
 
-use super::{config, ledger};
+use super::sweep::Swept;
+use super::{config, ledger, sweeper};
 use crate::base::geometry::{ARENA_SIZE, round_up};
 use crate::mem::store::Store;
 use crate::policy::retention::Retention;
@@ -31,6 +32,8 @@ struct Mapping {
     bytes: usize,
     /// 0 for a kept one.
     requested: usize,
+    /// Of a kept one: it was kept at the last visit already.
+    old: bool,
     next: *mut Mapping,
 }
 
@@ -138,15 +141,16 @@ fn reuse(bytes: usize, size: usize) -> Option<NonNull<u8>> {
 ///
 /// `start` is a large block of [`alloc`]'s or [`resize`]'s, and nobody uses it any more.
 pub unsafe fn free(start: NonNull<u8>) {
-    let bound = config::retention().large_kept_bytes();
     let mut large = LARGE.lock();
     let Some(mapping) = large.end(start) else {
         return;
     };
+    let bound = config::retention().large_kept_bytes(large.live_mapped);
     ledger::publish_large(-1, -(mapping.requested as isize));
     if mapping.bytes <= bound && large.keep(start, mapping.bytes).is_some() {
         drop(large);
         give_back_kept(bound);
+        sweeper::nudge();
         return;
     }
     drop(large);
@@ -203,11 +207,29 @@ pub fn give_back_kept(bound: usize) -> usize {
     }
 }
 
+/// Unmaps the kept mappings that were kept at the last visit already, or all if `at_once`.
+pub fn give_back_old(at_once: bool) -> Swept {
+    let mut swept = Swept::default();
+    loop {
+        let mut large = LARGE.lock();
+        let Some(mapping) = large.take_old(at_once) else {
+            swept.young = large.kept_bytes > 0;
+            large.age();
+            return swept;
+        };
+        drop(large);
+        // SAFETY: off its list, and nobody's.
+        if unsafe { sys::unmap(mapping.start, mapping.bytes) } {
+            swept.bytes += mapping.bytes;
+        }
+    }
+}
+
 impl LargeBlocks {
     /// Records a live mapping.
     fn begin(&mut self, start: NonNull<u8>, bytes: usize, requested: usize) -> Option<()> {
         self.live.make_room()?;
-        let record = Mapping { start, bytes, requested, next: ptr::null_mut() };
+        let record = Mapping { start, bytes, requested, old: false, next: ptr::null_mut() };
         let record = self.store.add(record)?;
         self.live.insert(record);
         self.live_mapped += bytes;
@@ -234,20 +256,40 @@ impl LargeBlocks {
     }
 
     fn keep(&mut self, start: NonNull<u8>, bytes: usize) -> Option<()> {
-        let record = Mapping { start, bytes, requested: 0, next: self.kept };
+        let record = Mapping { start, bytes, requested: 0, old: false, next: self.kept };
         self.kept = self.store.add(record)?.as_ptr();
         self.kept_bytes += bytes;
         Some(())
     }
 
-    /// Takes the kept mapping for whose bytes `cost` is the least; none if it is `None` for all.
+    fn take_old(&mut self, at_once: bool) -> Option<Mapping> {
+        self.take_least(|kept| (at_once || kept.old).then_some(0))
+    }
+
+    /// What is kept now will be old at the next visit.
+    fn age(&mut self) {
+        let mut kept = self.kept;
+        while let Some(mut mapping) = NonNull::new(kept) {
+            // SAFETY: kept records are the set's own, and alive.
+            let mapping = unsafe { mapping.as_mut() };
+            mapping.old = true;
+            kept = mapping.next;
+        }
+    }
+
+    /// [`LargeBlocks::take_least`] by bytes alone.
     fn take_kept(&mut self, cost: impl Fn(usize) -> Option<usize>) -> Option<Mapping> {
+        self.take_least(|kept| cost(kept.bytes))
+    }
+
+    /// Takes the kept mapping for which `cost` is the least; none if it is `None` for all.
+    fn take_least(&mut self, cost: impl Fn(&Mapping) -> Option<usize>) -> Option<Mapping> {
         let mut best: Option<(usize, *mut *mut Mapping)> = None;
         let mut link: *mut *mut Mapping = &mut self.kept;
         // SAFETY: the list's links and records are the set's own, and alive.
         unsafe {
             while let Some(record) = NonNull::new(*link) {
-                if let Some(cost) = cost((*record.as_ptr()).bytes)
+                if let Some(cost) = cost(record.as_ref())
                     && best.is_none_or(|(least, _)| cost < least)
                 {
                     best = Some((cost, link));

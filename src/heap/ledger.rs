@@ -7,7 +7,8 @@
 #![forbid(unsafe_code)]
 
 use crate::base::class::SizeClass;
-use crate::sync::atomic::{AtomicIsize, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
+use crate::sys::purge::PAGES_PURGED;
 
 /// A sum and the highest it was.
 pub struct Gauge {
@@ -71,6 +72,30 @@ pub static LIVE_BYTES: Gauge = Gauge::new();
 pub static LARGE_BLOCKS: Gauge = Gauge::new();
 /// See [`LARGE_BLOCKS`].
 pub static LARGE_BYTES: Gauge = Gauge::new();
+
+/// OS pages that were purged and used again.
+static PAGES_REFAULTED: AtomicUsize = AtomicUsize::new(0);
+
+/// `pages` purged OS pages are used again.
+pub fn refaulted(pages: usize) {
+    if pages > 0 {
+        PAGES_REFAULTED.fetch_add(pages, Relaxed);
+    }
+}
+
+/// OS pages purged, and purged ones that were used again, since the process began.
+pub fn purged_and_refaulted() -> (u64, u64) {
+    (PAGES_PURGED.load(Relaxed), PAGES_REFAULTED.load(Relaxed) as u64)
+}
+
+/// Bytes of free blocks of all classes.
+pub fn free_bytes() -> usize {
+    let free = |class: SizeClass| {
+        let sums = self::class(class);
+        sums.carved.now().saturating_sub(sums.live.now()) * class.block_size()
+    };
+    SizeClass::all().map(free).sum()
+}
 
 /// The sums of `class`.
 pub fn class(class: SizeClass) -> &'static ClassLedger {

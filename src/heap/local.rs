@@ -9,6 +9,7 @@ use std::thread_local;
 
 use super::outbox;
 use super::registry;
+use super::sweeper;
 use super::thread_heap::{NOBODY, ThreadHeap};
 use crate::base::class::SizeClass;
 use crate::mem::pool::Pool;
@@ -87,8 +88,14 @@ unsafe extern "C" fn thread_ends(_: *mut c_void) {
 pub unsafe fn free_remote(block: NonNull<u8>, pool: &'static Pool, class: SizeClass) {
     let before = heap();
     if !before.is_nobody() {
+        let inside = before.enter();
         // SAFETY: the caller's contract.
-        return unsafe { before.outbox.add(block, pool, class) };
+        let sent = unsafe { before.outbox.add(block, pool, class) };
+        drop(inside);
+        if sent {
+            sweeper::nudge();
+        }
+        return;
     }
     match held() {
         // SAFETY: the caller's contract. The heap may be one that owns the pool.

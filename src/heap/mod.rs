@@ -2,15 +2,19 @@
 //! happens at a thread's end and around a fork.
 
 pub mod bin;
+pub mod claim;
 pub mod config;
 pub mod fork;
 pub mod large;
 pub mod ledger;
 pub mod local;
 pub mod outbox;
+pub mod reclaim;
 pub mod refill;
 pub mod registry;
 pub mod retire;
 pub mod span;
+pub mod sweep;
+pub mod sweeper;
 pub mod thread_heap;
 pub mod trim;

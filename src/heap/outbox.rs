@@ -30,12 +30,12 @@ impl Outbox {
         Self([const { Batch::new() }; OUTBOX_POOLS])
     }
 
-    /// Adds a block of `pool`.
+    /// Adds a block of `pool`. True if a batch went to it.
     ///
     /// # Safety
     ///
     /// The block is of `class` and of `pool`, which another heap owns; nobody uses it any more.
-    pub unsafe fn add(&self, block: NonNull<u8>, pool: &'static Pool, class: SizeClass) {
+    pub unsafe fn add(&self, block: NonNull<u8>, pool: &'static Pool, class: SizeClass) -> bool {
         let block = block.cast::<Block>();
         let batch = &self.0[place(pool)];
         if !ptr::eq(batch.pool.get(), pool) {
@@ -50,9 +50,11 @@ impl Outbox {
         batch.first.set(block.as_ptr());
         let count = batch.count.get() as usize + 1;
         batch.count.set(count as u32);
-        if count >= OUTBOX_BLOCKS || count * class.block_size() >= OUTBOX_BYTES {
+        let enough = count >= OUTBOX_BLOCKS || count * class.block_size() >= OUTBOX_BYTES;
+        if enough {
             batch.send();
         }
+        enough
     }
 
     /// Sends everything.

@@ -10,16 +10,18 @@ use core::ptr::NonNull;
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger, retire};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{ARENA_SIZE, CARVE_BYTES, SLOT_SIZE};
+use crate::base::geometry::{ARENA_SIZE, CARVE_BYTES, INBOX_POOLS, SLOT_SIZE};
 use crate::mem::arena_set::ARENAS;
 use crate::mem::block;
 use crate::mem::pool::{Pool, State};
+use crate::sys;
 
 impl ThreadHeap {
     /// A block of `class` when the current list has none; `None` if the system gives no memory even
     /// after this heap gave back what it keeps.
     pub fn refill(&'static self, class: SizeClass) -> Option<NonNull<u8>> {
-        self.collect_inbox();
+        let _inside = self.enter();
+        self.collect_pools(true);
         if let Some(block) = self.pop(class) {
             return Some(block);
         }
@@ -33,16 +35,32 @@ impl ThreadHeap {
         self.pop(class)
     }
 
-    /// Takes over everything that other threads freed.
+    /// Takes in everything that other threads freed. For the owner.
     pub fn collect_inbox(&'static self) {
-        let mut pool = self.take_inbox();
-        while let Some(found) = NonNull::new(pool) {
-            // SAFETY: a pool in the inbox has used blocks, so its arena is mapped.
-            let found = unsafe { found.as_ref() };
-            // Before `collect`: from then on another thread may queue the pool again.
-            pool = found.queue_next.get();
-            self.collect(found);
+        while self.collect_pools(true) {}
+    }
+
+    /// Takes in what other threads freed of some pools; true if there are more. A claimer does not
+    /// touch current pools, and so leaves what waits for them.
+    pub fn collect_pools(&'static self, is_owner: bool) -> bool {
+        if self.pending.get().is_null() {
+            self.pending.set(self.take_inbox());
         }
+        for _ in 0..INBOX_POOLS {
+            let Some(pool) = NonNull::new(self.pending.get()) else {
+                return false;
+            };
+            // SAFETY: a pool in the inbox has used blocks, so its arena is mapped.
+            let pool = unsafe { pool.as_ref() };
+            // Before `collect`: from then on another thread may queue the pool again.
+            self.pending.set(pool.queue_next.get());
+            if is_owner || pool.state() != State::Current {
+                self.collect(pool);
+            } else {
+                self.deliver(pool);
+            }
+        }
+        !self.pending.get().is_null()
     }
 
     fn collect(&'static self, pool: &'static Pool) {
@@ -75,16 +93,26 @@ impl ThreadHeap {
         let Some(pool) = self.current(class).pool() else {
             return false;
         };
+        // SAFETY: the current pool is this heap's.
+        if let Some((first, count, pages)) = unsafe { pool.carve_again(sys::page_size()) } {
+            ledger::refaulted(pages as usize);
+            self.hand_carved(class, first, count);
+            return true;
+        }
         let few = self.bin(class).pools.get() <= 1;
         let count = if few { (CARVE_BYTES / class.block_size()).max(1) } else { class.capacity() };
         // SAFETY: the current pool is this heap's.
         let Some((first, count)) = (unsafe { pool.carve(count) }) else {
             return false;
         };
+        self.hand_carved(class, first, count);
+        true
+    }
+
+    fn hand_carved(&self, class: SizeClass, first: NonNull<block::Block>, count: usize) {
         ledger::class(class).carved.add(count as isize);
         self.hand(class, count, 0);
         self.current(class).free.set(first.as_ptr());
-        true
     }
 
     /// The current pool is exhausted, so it is full.
@@ -104,10 +132,10 @@ impl ThreadHeap {
         }
         let share = config::retention().classes_share();
         let stolen = if share && self.empties.get() > 0 { self.steal_empty(class) } else { None };
-        let pool = match stolen {
+        let (pool, grown) = match stolen {
             Some(pool) => {
                 pool.open(class, self.as_owner());
-                pool
+                (pool, 0)
             }
             None => self.take_pool(class)?,
         };
@@ -116,6 +144,7 @@ impl ThreadHeap {
         bin.pools.set(bin.pools.get() + 1);
         self.current(class).base.set(pool.start().addr().get());
         self.carve_current(class);
+        self.grew(grown);
         Some(())
     }
 
@@ -126,9 +155,10 @@ impl ThreadHeap {
         }
         let current = self.current(class);
         let free = pool.free.get();
-        self.hand(class, pool.carved() - pool.used(), 0);
+        self.hand(class, pool.listed(), 0);
         pool.free.set(block::NONE);
         pool.set_state(State::Current);
+        pool.forget_seen();
         current.free.set(free);
         current.base.set(pool.start().addr().get());
         if free.is_null() {
@@ -147,24 +177,28 @@ impl ThreadHeap {
         Some(pool)
     }
 
-    fn take_pool(&'static self, class: SizeClass) -> Option<&'static Pool> {
-        let pool = self.take_slots(class).or_else(|| {
+    /// A new pool, and how many slots became resident with it.
+    fn take_pool(&'static self, class: SizeClass) -> Option<(&'static Pool, usize)> {
+        let (pool, grown) = self.take_slots(class).or_else(|| {
             self.give_back_kept();
             self.take_slots(class)
         })?;
         let home = pool.start().addr().get() & !(ARENA_SIZE - 1);
         if self.home.get() != home {
             self.home.set(home);
-            self.release_empties(|pool| retire::arena_of(pool) != home);
+            if !config::retention().waits() {
+                self.release_empties(|pool| retire::arena_of(pool) != home);
+            }
         }
-        Some(pool)
+        Some((pool, grown))
     }
 
     /// Slots for a pool of `class`, its record opened, from the arenas.
-    fn take_slots(&self, class: SizeClass) -> Option<&'static Pool> {
+    fn take_slots(&self, class: SizeClass) -> Option<(&'static Pool, usize)> {
         let slots = class.pool_size() / SLOT_SIZE;
         let taken = ARENAS.lock().take(slots, slots, |pool| pool.open(class, self.as_owner()))?;
+        ledger::refaulted(taken.refaulted);
         // SAFETY: the slots are this heap's now, and their arena is mapped.
-        Some(unsafe { Pool::at(taken.start.addr().get()).as_ref() })
+        Some((unsafe { Pool::at(taken.start.addr().get()).as_ref() }, taken.grown))
     }
 }

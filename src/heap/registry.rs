@@ -11,6 +11,7 @@ use super::{config, fork, local};
 use crate::mem::store::Store;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::lock::{Mutex, RawLock};
+use crate::sys;
 
 /// Every thread heap. Rank 1: taken with no lock held.
 pub static REGISTRY: Mutex<Registry> =
@@ -37,6 +38,12 @@ impl Registry {
         Self { all: none, vacant: none, store: Store::new(), count: 0, started: false }
     }
 
+    /// The heap made last, which leads to all others.
+    pub fn first(&self) -> Option<&'static ThreadHeap> {
+        // SAFETY: heaps are never freed.
+        NonNull::new(self.all).map(|heap| unsafe { heap.as_ref() })
+    }
+
     /// Heaps that exist.
     pub fn count(&self) -> usize {
         self.count
@@ -61,6 +68,7 @@ impl Registry {
     /// Adopts the heap last vacated, or makes one.
     fn hold(&mut self) -> Option<&'static ThreadHeap> {
         if !core::mem::replace(&mut self.started, true) {
+            sys::prepare_barrier();
             local::start();
             fork::start();
         }
@@ -132,42 +140,20 @@ pub fn tend(heap: &'static ThreadHeap) {
     }
     registry.unlist(heap);
     drop(registry);
+    let inside = heap.enter();
     heap.collect_inbox();
-    heap.release_empties(|_| true);
+    if !config::retention().waits() {
+        heap.release_empties(|_| true);
+    }
+    drop(inside);
     vacate(heap);
-}
-
-/// Tends every vacant heap. Returns bytes given back to the system.
-pub fn tend_all() -> usize {
-    let mut tended = ptr::null_mut::<ThreadHeap>();
-    let mut bytes = 0;
-    loop {
-        let mut registry = REGISTRY.lock();
-        let Some(heap) = NonNull::new(registry.vacant) else {
-            break;
-        };
-        // SAFETY: heaps are never freed.
-        let heap = unsafe { heap.as_ref() };
-        registry.unlist(heap);
-        drop(registry);
-        heap.collect_inbox();
-        bytes += heap.release_empties(|_| true);
-        heap.vacant_next.set(tended);
-        tended = ptr::from_ref(heap).cast_mut();
-    }
-    while let Some(heap) = NonNull::new(tended) {
-        // SAFETY: heaps are never freed.
-        let heap = unsafe { heap.as_ref() };
-        tended = heap.vacant_next.get();
-        vacate(heap);
-    }
-    bytes
 }
 
 impl ThreadHeap {
     /// Makes the heap fit to be vacated: nothing is held back, nothing is current, nothing empty is
     /// kept unless the rung keeps everything.
     pub fn abandon(&'static self) {
+        let _inside = self.enter();
         self.home.set(0);
         self.outbox.send_all();
         self.collect_inbox();

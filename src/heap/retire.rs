@@ -3,7 +3,7 @@
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger};
 use crate::base::class::SizeClass;
-use crate::base::geometry::ARENA_SIZE;
+use crate::base::geometry::{ARENA_SIZE, EMPTIES_KEPT};
 use crate::mem::arena_set::ARENAS;
 use crate::mem::block;
 use crate::mem::pool::{Pool, State};
@@ -48,10 +48,15 @@ impl ThreadHeap {
         self.bin(pool.class()).partial[pool.occupancy()].push_back(pool);
     }
 
-    /// The last block of a pool was freed: kept, list and all, in the arena that pools come from;
-    /// elsewhere it goes, so that its arena can drain.
+    /// The last block of a pool was freed: kept, list and all, until it is old, if the rung waits;
+    /// else in the arena that pools come from. Elsewhere it goes, so that its arena can drain.
     fn emptied(&'static self, pool: &'static Pool) {
-        let keep = !config::retention().classes_share() || arena_of(pool) == self.home.get();
+        let rung = config::retention();
+        let keep = if rung.waits() {
+            self.empties.get() < EMPTIES_KEPT as u32
+        } else {
+            !rung.classes_share() || arena_of(pool) == self.home.get()
+        };
         if keep {
             pool.set_state(State::Empty);
             self.bin(pool.class()).empty.push_front(pool);
@@ -68,7 +73,16 @@ impl ThreadHeap {
         // A forked child can own a pool whose opening its parent had not counted yet.
         bin.pools.set(bin.pools.get().saturating_sub(1));
         sums.pools.add(-1);
-        sums.carved.add(-(pool.carved() as isize));
+        sums.carved.add(-((pool.carved() - pool.absent()) as isize));
+    }
+
+    /// Gives a kept empty pool back. Returns bytes that went to the system.
+    pub fn release_empty(&'static self, pool: &'static Pool) -> usize {
+        let class = pool.class();
+        self.bin(class).empty.remove(pool);
+        self.empties.set(self.empties.get() - 1);
+        self.strike(pool, class);
+        give_slots(pool)
     }
 
     /// Gives back every kept empty pool that `which` says. Returns bytes that went to the system.
@@ -83,10 +97,7 @@ impl ThreadHeap {
             while let Some(pool) = next {
                 next = list.after(pool);
                 if which(pool) {
-                    list.remove(pool);
-                    self.empties.set(self.empties.get() - 1);
-                    self.strike(pool, class);
-                    bytes += give_slots(pool);
+                    bytes += self.release_empty(pool);
                 }
             }
         }
@@ -99,7 +110,7 @@ impl ThreadHeap {
         let Some(pool) = current.pool() else { return };
         // SAFETY: the current list is this heap's, and this is its thread.
         let free = unsafe { block::length(current.free.get()) };
-        if free == pool.carved() {
+        if free + pool.absent() == pool.carved() {
             self.uninstall(class);
         }
     }
@@ -111,7 +122,7 @@ impl ThreadHeap {
         self.settle(class);
         let free = current.free.get();
         // SAFETY: the current list is this heap's, and this is its thread.
-        let used = pool.carved() - unsafe { block::length(free) };
+        let used = pool.carved() - pool.absent() - unsafe { block::length(free) };
         self.bin(class).handed.set(0);
         current.free.set(block::NONE);
         current.base.set(super::bin::Current::NOWHERE);

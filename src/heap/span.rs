@@ -6,7 +6,7 @@
 use core::ptr::NonNull;
 
 use super::bin::PoolList;
-use super::{config, ledger, local};
+use super::{config, ledger, local, sweeper};
 use crate::base::geometry::{SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX};
 use crate::mem::arena_set::ARENAS;
 use crate::mem::pool::Pool;
@@ -40,7 +40,10 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
     let slots = slots_for(size);
     let found =
         take_kept(slots, align, size).or_else(|| take(slots, align, size)).or_else(|| {
-            local::with(|heap| heap.give_back_kept());
+            local::with(|heap| {
+                let _inside = heap.enter();
+                heap.give_back_kept()
+            });
             take(slots, align, size)
         })?;
     ledger::publish_large(1, size as isize);
@@ -50,6 +53,7 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
 fn take(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
     let align = align.div_ceil(SLOT_SIZE);
     let taken = ARENAS.lock().take(slots, align, |span| span.open_span(slots, size))?;
+    ledger::refaulted(taken.refaulted);
     Some((taken.start, taken.fresh))
 }
 
@@ -85,6 +89,7 @@ pub unsafe fn free(start: NonNull<u8>) {
     }
     // SAFETY: the span is the caller's, so its slots are.
     unsafe { give(span) };
+    sweeper::nudge();
 }
 
 /// Gives a span's slots back to its arena. Returns bytes that went to the system.

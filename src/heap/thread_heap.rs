@@ -12,8 +12,9 @@
 use core::ptr::{self, NonNull};
 
 use super::bin::{Bin, Current};
-use super::ledger;
+use super::claim::Tenancy;
 use super::outbox::Outbox;
+use super::{ledger, sweeper};
 use crate::base::class::SizeClass;
 use crate::mem::block::{self, Block};
 use crate::mem::pool::{Owner, Pool};
@@ -30,6 +31,12 @@ pub struct ThreadHeap {
     /// Remote frees held back.
     pub outbox: Outbox,
     inbox: AtomicPtr<Pool>,
+    /// What was taken out of the inbox and not taken in yet, linked likewise.
+    pub pending: WordPtr<Pool>,
+    /// Slots that became resident since the heap last looked for free OS pages in exchange.
+    pub grown: Word32,
+    /// Who works on the heap: see `claim.rs`.
+    pub tenancy: Tenancy,
     /// The arena that the last pool came from. Pools that become empty are kept there only.
     pub home: WordSize,
     /// Kept empty pools of all bins.
@@ -54,6 +61,9 @@ impl ThreadHeap {
             bins: bins(),
             outbox: Outbox::new(),
             inbox: AtomicPtr::new(ptr::null_mut()),
+            pending: WordPtr::new(ptr::null_mut()),
+            grown: Word32::new(0),
+            tenancy: Tenancy::new(),
             home: WordSize::new(0),
             empties: Word32::new(0),
             tenure: AtomicU8::new(0),
@@ -106,6 +116,7 @@ impl ThreadHeap {
             // SAFETY: the caller's contract; the pool is not this heap's.
             return unsafe { super::local::free_remote(block, pool, class) };
         }
+        let inside = self.enter();
         let block = block.cast::<Block>();
         // SAFETY: the caller gave the block up.
         unsafe { Block::set_next(block, pool.free.get()) };
@@ -117,6 +128,8 @@ impl ThreadHeap {
         bin.frees_left.set(frees_left);
         if countdown == 0 || frees_left == 0 {
             self.after_free(pool, class);
+            drop(inside);
+            sweeper::nudge();
         }
     }
 
@@ -204,7 +217,7 @@ impl ThreadHeap {
         let current = self.current(pool.class());
         if current.base.get() == pool.start().addr().get() {
             // SAFETY: the current list is this heap's, and this is its thread.
-            pool.carved() - unsafe { block::length(current.free.get()) }
+            pool.carved() - pool.absent() - unsafe { block::length(current.free.get()) }
         } else {
             pool.used()
         }
@@ -228,6 +241,8 @@ impl ThreadHeap {
 
     /// Forgets what waits: for a forked child.
     pub fn forget_inbox(&self) {
+        self.pending.set(ptr::null_mut());
+        self.tenancy.reset();
         self.inbox.store(ptr::null_mut(), Relaxed);
     }
 

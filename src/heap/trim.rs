@@ -1,36 +1,34 @@
 //! Giving back now: where policy and mechanism meet.
 
+use super::sweep::{Age, sweep};
 use super::thread_heap::ThreadHeap;
-use super::{config, large, local, registry, span};
+use super::{config, local, span};
 use crate::base::class::SizeClass;
-use crate::mem::arena_set::ARENAS;
 
-/// Gives back all that the rung in force lets go: of the calling thread's heap, of vacant heaps, of
-/// the arenas and of the kept large blocks. Returns bytes that went to the system.
+/// Gives back all that the rung in force lets go: of every heap, but for other threads' current
+/// pools, of the arenas and of the kept large blocks. Returns bytes that went to the system.
 pub fn trim() -> usize {
     let rung = config::retention();
     if !rung.classes_share() {
         return 0;
     }
-    let mut bytes = local::with(|heap| heap.give_back_kept()).unwrap_or(0);
-    bytes += registry::tend_all();
-    bytes += span::give_back_kept();
-    if rung.arenas_empty_kept() == usize::MAX {
-        return bytes;
+    let own = local::heap();
+    if !own.is_nobody() {
+        let _inside = own.enter();
+        own.outbox.send_all();
+        own.collect_inbox();
+        own.home.set(0);
+        SizeClass::all().for_each(|class| match rung.hollows() {
+            true => own.uninstall(class),
+            false => own.uninstall_if_unused(class),
+        });
     }
-    loop {
-        let vacated = ARENAS.lock().vacate(0);
-        match vacated {
-            Some(arena) => bytes += arena.unmap(),
-            None => break,
-        }
-    }
-    bytes + large::give_back_kept(0)
+    span::give_back_kept() + sweep(Age::Any).bytes
 }
 
 impl ThreadHeap {
-    /// Lets go of everything this heap keeps that holds no used block. Returns bytes that went to
-    /// the system.
+    /// Lets go of everything this heap keeps that holds no used block, on a slow path that found the
+    /// system without memory. Returns bytes that went to the system.
     pub fn give_back_kept(&'static self) -> usize {
         if !config::retention().classes_share() {
             return 0;
@@ -44,6 +42,7 @@ impl ThreadHeap {
 
     /// Publishes everything: sums are exact for what this thread did.
     pub fn settle_all(&'static self) {
+        let _inside = self.enter();
         self.outbox.send_all();
         self.collect_inbox();
         SizeClass::all().for_each(|class| self.settle(class));

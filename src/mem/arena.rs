@@ -8,6 +8,7 @@ use super::pool::Pool;
 use super::slots::SlotSet;
 use crate::base::geometry::{ARENA_SIZE, RECORD_SLOTS, SLOT_SIZE, SLOTS_PER_ARENA, USABLE_SLOTS};
 use crate::sys;
+use crate::sys::purge::Batch;
 
 /// What an arena's own first record holds: the way to the arena's record.
 pub struct ArenaTag {
@@ -20,7 +21,13 @@ pub struct Arena {
     start: NonNull<u8>,
     free: SlotSet,
     touched: SlotSet,
+    /// Free slots that were free at the last visit already.
+    aged: SlotSet,
+    /// Free slots whose contents went back.
+    purged: SlotSet,
     free_slots: usize,
+    /// A visitor counts on the arena being mapped.
+    pub visited: bool,
     /// Neighbours among the arenas with as many free slots.
     pub next: *mut Arena,
     /// See `next`.
@@ -37,6 +44,10 @@ pub struct Taken {
     pub start: NonNull<u8>,
     /// Never touched before: all bytes are zero.
     pub fresh: bool,
+    /// Slots that were not resident.
+    pub grown: usize,
+    /// Of those, slots that had been purged.
+    pub refaulted: usize,
 }
 
 impl Arena {
@@ -51,7 +62,10 @@ impl Arena {
             start,
             free,
             touched: SlotSet::empty(),
+            aged: SlotSet::empty(),
+            purged: SlotSet::empty(),
             free_slots: USABLE_SLOTS,
+            visited: false,
             next: none,
             prev: none,
             all_next: none,
@@ -84,6 +98,42 @@ impl Arena {
         self.free.count_common(&self.touched)
     }
 
+    /// Free slots whose contents went back.
+    pub fn purged_slots(&self) -> usize {
+        self.purged.count()
+    }
+
+    /// Whether every free slot that may be resident was free at the last visit too.
+    pub fn is_aged(&self) -> bool {
+        self.free.count_common(&self.touched) == self.aged.count()
+    }
+
+    /// Adds free slots to `batch` that may be resident: those that were free at the last visit too,
+    /// or, `at_once`, all. True if young ones are left for the next visit. The batch must be purged
+    /// before anyone can take a slot.
+    pub fn purge_free(&mut self, batch: &mut Batch, at_once: bool) -> bool {
+        let resident = self.free.and(&self.touched);
+        let old = if at_once { resident } else { resident.and(&self.aged) };
+        let per_page = sys::page_size().div_ceil(SLOT_SIZE);
+        let mut from = 0;
+        while let Some(run) = old.run(from) {
+            from = run.end;
+            let whole = run.start.next_multiple_of(per_page)..run.end / per_page * per_page;
+            if whole.is_empty() {
+                continue;
+            }
+            // SAFETY: free slots of the arena: nobody needs what is in them.
+            unsafe {
+                let start = self.start.add(whole.start * SLOT_SIZE);
+                batch.add(start, whole.len() * SLOT_SIZE);
+            }
+            self.touched.remove(whole.clone());
+            self.purged.insert(whole);
+        }
+        self.aged = self.free.and(&self.touched);
+        self.aged != SlotSet::empty() && per_page == 1
+    }
+
     /// Whether nothing of it is in use.
     pub fn is_empty(&self) -> bool {
         self.free_slots == USABLE_SLOTS
@@ -92,11 +142,15 @@ impl Arena {
     /// Takes the lowest `slots` free slots in a row that start at a multiple of `align` slots.
     pub fn take(&mut self, slots: usize, align: usize) -> Option<Taken> {
         let first = self.free.find(slots, align)?;
-        let fresh = !self.touched.contains_any(first..first + slots);
-        self.occupy(first..first + slots);
+        let range = first..first + slots;
+        let mut taken = SlotSet::empty();
+        taken.insert(range.clone());
+        let resident = taken.count_common(&self.touched);
+        let refaulted = taken.count_common(&self.purged);
+        self.occupy(range);
         // SAFETY: a slot of the arena.
         let start = unsafe { self.start.add(first * SLOT_SIZE) };
-        Some(Taken { start, fresh })
+        Some(Taken { start, fresh: resident == 0, grown: slots - resident, refaulted })
     }
 
     /// Takes the `slots` slots from `start` on, if all are free.
@@ -113,6 +167,8 @@ impl Arena {
     fn occupy(&mut self, range: Range<usize>) {
         self.free_slots -= range.len();
         self.free.remove(range.clone());
+        self.aged.remove(range.clone());
+        self.purged.remove(range.clone());
         self.touched.insert(range);
     }
 

@@ -13,6 +13,7 @@ use super::store::Store;
 use crate::base::geometry::{ARENA_SIZE, SLOT_SIZE, USABLE_SLOTS};
 use crate::sync::lock::Mutex;
 use crate::sys;
+use crate::sys::purge::Batch;
 
 /// Every arena of the process. Rank 2: taken with no lock held, or under the registry (rank 1).
 pub static ARENAS: Mutex<ArenaSet> = Mutex::from_raw(
@@ -32,10 +33,22 @@ pub struct ArenaSet {
     count_peak: usize,
     returned: usize,
     empty: usize,
+    /// The next arena of the visit that goes on.
+    cursor: *mut Arena,
 }
 
 // SAFETY: the pointers are to records in the set's own store.
 unsafe impl Send for ArenaSet {}
+
+/// What came of a visit to an arena.
+pub struct Visited {
+    /// Free slots are left that may be old at the next visit.
+    pub young: bool,
+    /// Bytes purged.
+    pub purged: usize,
+    /// The arena, if it left the set.
+    pub vacated: Option<Vacated>,
+}
 
 /// An arena that left the set and is to be unmapped, outside the lock.
 #[must_use = "unmap it, outside the lock"]
@@ -63,6 +76,7 @@ impl ArenaSet {
             count_peak: 0,
             returned: 0,
             empty: 0,
+            cursor: ptr::null_mut(),
         }
     }
 
@@ -208,21 +222,53 @@ impl ArenaSet {
             arena.give(start.addr().get(), slots);
             Some(())
         });
-        if arena.is_empty() && self.empty > empty_kept { Some(self.remove(arena)) } else { None }
+        let surplus = arena.is_empty() && self.empty > empty_kept && !arena.visited;
+        if surplus { Some(self.remove(arena)) } else { None }
     }
 
-    /// One empty arena leaves the set, if there are more than `empty_kept`.
-    pub fn vacate(&mut self, empty_kept: usize) -> Option<Vacated> {
-        if self.empty <= empty_kept {
-            return None;
+    /// Begins a visit to every arena there is. One at a time.
+    pub fn begin_visit(&mut self) {
+        self.cursor = self.all;
+    }
+
+    /// The next arena of the visit; it stays mapped until [`ArenaSet::end_visit`] of it.
+    pub fn visit_next(&mut self) -> Option<NonNull<Arena>> {
+        let mut arena = NonNull::new(self.cursor)?;
+        // SAFETY: the cursor is an arena of the set, or null: `remove` sees to it.
+        let visited = unsafe { arena.as_mut() };
+        visited.visited = true;
+        self.cursor = visited.all_next;
+        Some(arena)
+    }
+
+    /// Ends the visit to one arena: its old free slots are purged if `purge`, or all of them if
+    /// `at_once`; if
+    /// nothing of it was in use for so long, and more than `empty_kept` arenas are empty, it leaves
+    /// the set instead.
+    pub fn end_visit(
+        &mut self,
+        mut arena: NonNull<Arena>,
+        purge: bool,
+        at_once: bool,
+        empty_kept: usize,
+    ) -> Visited {
+        // SAFETY: a visited arena's record is alive, and the set is ours.
+        let arena = unsafe { arena.as_mut() };
+        arena.visited = false;
+        let idle = arena.is_empty() && (at_once || arena.is_aged());
+        if idle && self.empty > empty_kept {
+            return Visited { young: false, purged: 0, vacated: Some(self.remove(arena)) };
         }
-        let mut arena = NonNull::new(self.lists[USABLE_SLOTS])?;
-        // SAFETY: a listed arena's record is alive, and the set is ours.
-        Some(self.remove(unsafe { arena.as_mut() }))
+        let mut batch = Batch::new();
+        let young = purge && arena.purge_free(&mut batch, at_once);
+        Visited { young, purged: batch.purge(), vacated: None }
     }
 
     fn remove(&mut self, arena: &mut Arena) -> Vacated {
         self.unlist(arena, USABLE_SLOTS);
+        if ptr::eq(self.cursor, arena) {
+            self.cursor = arena.all_next;
+        }
         match NonNull::new(arena.all_prev) {
             // SAFETY: every arena of the set has a live record.
             Some(mut prev) => unsafe { prev.as_mut().all_next = arena.all_next },

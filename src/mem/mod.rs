@@ -4,6 +4,7 @@
 pub mod arena;
 pub mod arena_set;
 pub mod block;
+pub mod hollow;
 pub mod pool;
 pub mod slots;
 pub mod store;

@@ -20,7 +20,9 @@
 //! * PARTIAL: on its bin's list for its occupancy; `used = floor + countdown`.
 //! * EMPTY: no block is used; kept by its bin with its free list as it is, or given back.
 //!
-//! Equation: `used + free = carved <= capacity`, where remote frees that wait count as used.
+//! Equation: `used + free + absent = carved <= capacity`, where remote frees that wait count as used,
+//! and absent blocks are those that reach into a purged OS page: they are on no list until they are
+//! carved again (`hollow.rs`).
 
 use core::ptr::NonNull;
 
@@ -67,6 +69,9 @@ impl State {
     }
 }
 
+/// The bit of `seen` that says that free OS pages were looked for.
+const LOOKED_AT: u16 = 1 << 15;
+
 /// Occupancies that a bin tells apart: above three quarters, above half, above a quarter, less.
 pub const OCCUPANCIES: usize = 4;
 
@@ -86,12 +91,16 @@ pub struct Pool {
     /// Frees until the owner must look at the pool again.
     pub countdown: Word16,
     floor: Word16,
+    /// Of a span: its slots.
     carved: Word16,
-    slots: Word16,
-    /// A span's requested bytes.
-    requested: Word32,
+    absent: Word16,
+    /// How many blocks were used when a sweep last saw the pool, plus one, and whether it looked for
+    /// free OS pages then; 0 if none saw it.
+    seen: Word16,
     class: Word8,
     state: Word8,
+    /// OS pages that are purged, by bit. Of a span: its requested bytes.
+    purged: Word32,
 }
 
 const _: () = assert!(size_of::<Pool>() == RECORD_SIZE);
@@ -153,9 +162,10 @@ impl Pool {
         self.carved.set(0);
         self.floor.set(0);
         self.countdown.set(0);
-        self.slots.set((class.pool_size() / SLOT_SIZE) as u16);
+        self.absent.set(0);
+        self.purged.set(0);
+        self.seen.set(0);
         self.class.set(class.index() as u8);
-        self.requested.set(0);
         self.set_state(State::Current);
         self.owner.store(owner, Relaxed);
     }
@@ -163,8 +173,7 @@ impl Pool {
     /// Makes this the record of a span of `slots` slots for `requested` bytes.
     pub fn open_span(&self, slots: usize, requested: usize) {
         self.owner.store(core::ptr::null_mut(), Relaxed);
-        self.slots.set(slots as u16);
-        self.requested.set(requested as u32);
+        self.resize_span(slots, requested);
         self.set_state(State::Span);
     }
 
@@ -198,18 +207,67 @@ impl Pool {
 
     /// Slots of the pool or span.
     pub fn slots(&self) -> usize {
-        self.slots.get() as usize
+        match self.state() {
+            State::Span => self.carved.get() as usize,
+            _ => self.class().pool_size() / SLOT_SIZE,
+        }
     }
 
     /// Cuts or lengthens a span in its record.
     pub fn resize_span(&self, slots: usize, requested: usize) {
-        self.slots.set(slots as u16);
-        self.requested.set(requested as u32);
+        self.carved.set(slots as u16);
+        self.purged.set(requested as u32);
     }
 
     /// A span's requested bytes.
     pub fn requested(&self) -> usize {
-        self.requested.get() as usize
+        self.purged.get() as usize
+    }
+
+    /// Carved blocks that are on no list, because they reach into a purged OS page.
+    pub fn absent(&self) -> usize {
+        self.absent.get() as usize
+    }
+
+    /// Blocks on the pool's own list, or, while it is current, as many as it became that with.
+    pub fn listed(&self) -> usize {
+        self.carved() - self.used() - self.absent()
+    }
+
+    /// Whether the last sweep saw the pool with as many used blocks as now.
+    pub fn is_seen(&self) -> bool {
+        self.seen.get() == self.used() as u16 + 1
+    }
+
+    /// Whether free OS pages were looked for since the number of used blocks last changed.
+    pub fn is_looked_at(&self) -> bool {
+        self.seen.get() == (self.used() as u16 + 1) | LOOKED_AT
+    }
+
+    /// A sweep sees the pool.
+    pub fn mark_seen(&self) {
+        self.seen.set(self.used() as u16 + 1);
+    }
+
+    /// Somebody looks for free OS pages.
+    pub fn mark_looked_at(&self) {
+        self.seen.set((self.used() as u16 + 1) | LOOKED_AT);
+    }
+
+    /// The pool is in use again.
+    pub fn forget_seen(&self) {
+        self.seen.set(0);
+    }
+
+    /// Purged OS pages, by bit.
+    pub(super) fn purged(&self) -> u32 {
+        self.purged.get()
+    }
+
+    /// Sets which OS pages are purged, and how many blocks are absent for it.
+    pub(super) fn set_purged(&self, pages: u32, absent: usize) {
+        self.purged.set(pages);
+        self.absent.set(absent as u16);
     }
 
     /// Blocks that exist: carved so far.
@@ -245,7 +303,7 @@ impl Pool {
         OCCUPANCIES - 1 - (self.floor.get() as usize / quarter).min(OCCUPANCIES - 1)
     }
 
-    /// Carves up to `count` more blocks into a list. Returns the first and how many; `None` if all
+    /// Carves up to `count` blocks that never were into a list. Returns the first and how many; `None` if all
     /// is carved.
     ///
     /// # Safety
@@ -273,6 +331,7 @@ impl Pool {
         self.remote.0.store(0, Relaxed);
         let capacity = self.class().capacity();
         self.carved.set(capacity as u16);
+        self.set_purged(0, 0);
         self.set_used(capacity);
         self.set_state(State::Full);
     }
@@ -344,7 +403,8 @@ impl Pool {
         }
         // SAFETY: the caller owns the pool, so its list.
         let free = unsafe { block::length(self.free.get()) };
-        invariant!(free + self.used() == self.carved(), "used + free = carved");
+        let known = free + self.used() + self.absent();
+        invariant!(known == self.carved(), "used + free + absent = carved");
         invariant!((state == State::Empty) == (self.used() == 0), "an empty pool has none used");
         let full = self.used() == self.class().capacity();
         invariant!((state == State::Full) == full, "a full pool has all used");

@@ -49,6 +49,19 @@ impl SlotSet {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
+    /// The slots that are in both sets.
+    pub fn and(&self, other: &SlotSet) -> SlotSet {
+        let mut both = *self;
+        both.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
+        both
+    }
+
+    /// The lowest run of slots in a row that are in, at or above `from`.
+    pub fn run(&self, from: usize) -> Option<Range<usize>> {
+        let start = self.first(from, false)?;
+        Some(start..self.first(start, true).unwrap_or(SLOTS_PER_ARENA))
+    }
+
     /// How many slots are in both sets.
     pub fn count_common(&self, other: &SlotSet) -> usize {
         self.0.iter().zip(&other.0).map(|(a, b)| (a & b).count_ones() as usize).sum()
@@ -131,6 +144,15 @@ mod tests {
             }
             prop_assert_eq!(set.count(), flags.iter().filter(|&&slot| slot).count());
             prop_assert_eq!(set.count_common(&set), set.count());
+            prop_assert_eq!(set.and(&set), set);
+            let mut from_runs = SlotSet::empty();
+            let mut from = 0;
+            while let Some(run) = set.run(from) {
+                prop_assert!(!set.contains_any(run.end..(run.end + 1).min(SLOTS_PER_ARENA)));
+                from = run.end;
+                from_runs.insert(run);
+            }
+            prop_assert_eq!(from_runs, set);
             let align = 1 << align_shift;
             prop_assert_eq!(set.find(length, align), naive_find(&flags, length, align));
         }

@@ -1,6 +1,6 @@
 //! The retention ladder, as arithmetic.
 
-use crate::base::geometry::{ARENAS_EMPTY_KEPT, LARGE_KEPT_BYTES};
+use crate::base::geometry::{ARENAS_EMPTY_KEPT, LARGE_KEPT_BYTES, LARGE_KEPT_BYTES_YOUNG};
 
 /// What leaves when memory becomes free: a ladder, each rung giving back what the one before it does
 /// and more.
@@ -17,15 +17,25 @@ pub enum Retention {
     /// Also, a wholly empty arena goes to the operating system, but for one that is kept against
     /// mapping and unmapping in turn; of freed large blocks at most 1 MiB is kept.
     ReturnArenas,
+    /// Also, what is free for a while goes: the OS pages of empty pools though their arena is in
+    /// use, empty arenas, kept large mappings.
+    ReturnPools,
+    /// Also, inside a pool in use, every OS page that holds no live block.
+    ReturnPages,
 }
 
 impl Retention {
     /// The rung of `Highwater::new()`.
-    pub const DEFAULT: Retention = Retention::ReturnArenas;
+    pub const DEFAULT: Retention = Retention::ReturnPages;
 
     /// Every rung, lowest first.
-    pub const ALL: [Retention; 3] =
-        [Retention::NeverShrink, Retention::KeepArenas, Retention::ReturnArenas];
+    pub const ALL: [Retention; 5] = [
+        Retention::NeverShrink,
+        Retention::KeepArenas,
+        Retention::ReturnArenas,
+        Retention::ReturnPools,
+        Retention::ReturnPages,
+    ];
 
     /// The rung's name, as `HIGHWATER_RETENTION` has it.
     pub const fn name(self) -> &'static str {
@@ -33,6 +43,8 @@ impl Retention {
             Retention::NeverShrink => "never-shrink",
             Retention::KeepArenas => "keep-arenas",
             Retention::ReturnArenas => "return-arenas",
+            Retention::ReturnPools => "return-pools",
+            Retention::ReturnPages => "return-pages",
         }
     }
 
@@ -46,19 +58,39 @@ impl Retention {
         self >= Retention::KeepArenas
     }
 
-    /// Wholly empty arenas to keep.
+    /// Whether memory goes back when it has been free for a while, rather than at once: what leaves
+    /// is then found by visits, and the bounds below are those of what is young.
+    pub(crate) fn waits(self) -> bool {
+        self >= Retention::ReturnPools
+    }
+
+    /// Whether pools in use are hollowed.
+    pub(crate) fn hollows(self) -> bool {
+        self >= Retention::ReturnPages
+    }
+
+    /// Wholly empty arenas to keep when one becomes empty.
     pub(crate) fn arenas_empty_kept(self) -> usize {
         match self {
-            Retention::NeverShrink | Retention::KeepArenas => usize::MAX,
             Retention::ReturnArenas => ARENAS_EMPTY_KEPT,
+            _ => usize::MAX,
         }
     }
 
-    /// Bytes of freed direct mappings to keep.
-    pub(crate) fn large_kept_bytes(self) -> usize {
+    /// Wholly empty arenas to keep when a visit finds them old.
+    pub(crate) fn arenas_old_kept(self) -> usize {
+        match self {
+            Retention::NeverShrink | Retention::KeepArenas => usize::MAX,
+            _ => ARENAS_EMPTY_KEPT,
+        }
+    }
+
+    /// Bytes of freed direct mappings to keep, beside `live` bytes of live ones.
+    pub(crate) fn large_kept_bytes(self, live: usize) -> usize {
         match self {
             Retention::NeverShrink | Retention::KeepArenas => usize::MAX,
             Retention::ReturnArenas => LARGE_KEPT_BYTES,
+            Retention::ReturnPools | Retention::ReturnPages => live.max(LARGE_KEPT_BYTES_YOUNG),
         }
     }
 
@@ -77,8 +109,9 @@ mod tests {
     fn a_rung_keeps_no_more_than_the_one_below_it() {
         for pair in Retention::ALL.windows(2) {
             assert!(pair[0] < pair[1]);
-            assert!(pair[0].arenas_empty_kept() >= pair[1].arenas_empty_kept());
-            assert!(pair[0].large_kept_bytes() >= pair[1].large_kept_bytes());
+            assert!(pair[0].arenas_old_kept() >= pair[1].arenas_old_kept());
+            assert!(!pair[0].waits() || pair[1].waits());
+            assert!(!pair[0].hollows() || pair[1].hollows());
             assert!(!pair[0].classes_share() || pair[1].classes_share());
         }
     }

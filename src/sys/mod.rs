@@ -3,6 +3,9 @@
 
 #[macro_use]
 pub mod fatal;
+pub mod purge;
+mod thread;
 mod unix;
 
+pub use thread::*;
 pub use unix::*;

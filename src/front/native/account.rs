@@ -22,10 +22,11 @@ use crate::sys::fatal::Stderr;
 
 impl Explain {
     fn add_arena(&mut self, arena: &Arena, own: &ThreadHeap) {
-        let touched = arena.free_touched_slots();
+        let (touched, purged) = (arena.free_touched_slots(), arena.purged_slots());
+        self.purged += purged * SLOT_SIZE;
         self.records += RECORD_SLOTS * SLOT_SIZE;
         self.empty += touched * SLOT_SIZE;
-        self.uncarved += (arena.free_slots() - touched) * SLOT_SIZE;
+        self.uncarved += (arena.free_slots() - touched - purged) * SLOT_SIZE;
         arena.for_each_record(|_, record| match record.state() {
             State::Unused => {}
             State::Span => self.add_span(record),
@@ -51,8 +52,10 @@ impl Explain {
         let size = class.block_size();
         // Another thread may be at work on the pool: what it changes between two of these reads
         // must not make a negative number.
-        let carved = pool.carved();
+        let absent = pool.absent().min(pool.carved());
+        let carved = pool.carved() - absent;
         let used = used.min(carved);
+        self.purged += absent * size;
         let waiting = pool.waiting().min(used);
         if pool.state() == State::Empty {
             self.empty += carved * size;
@@ -61,7 +64,7 @@ impl Explain {
         }
         self.waiting += waiting * size;
         self.live += (used - waiting) * size;
-        self.uncarved += (class.capacity() - carved) * size;
+        self.uncarved += (class.capacity() - carved - absent) * size;
         self.tails += class.pool_size() - class.capacity() * size;
     }
 }

@@ -8,6 +8,7 @@ use crate::heap::{large, ledger, local};
 use crate::mem::arena_set::ARENAS;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
+use crate::sys::purge;
 
 /// What the allocator holds now. Some microseconds; no lock is held afterwards.
 ///
@@ -30,6 +31,7 @@ pub fn stats() -> Stats {
     }
     let classes = SizeClass::table(class_stats);
     let (arenas, arenas_peak, arenas_returned) = ARENAS.lock().counts();
+    let (pages_purged, pages_refaulted) = ledger::purged_and_refaulted();
     let (mapped_bytes, mapped_bytes_peak) = sys::mapped_bytes();
     Stats {
         live_bytes: ledger::LIVE_BYTES.now(),
@@ -47,6 +49,10 @@ pub fn stats() -> Stats {
         unmaps: sys::UNMAPS.load(Relaxed),
         remaps: sys::REMAPS.load(Relaxed),
         advises: sys::ADVISES.load(Relaxed),
+        purges: purge::PURGES.load(Relaxed),
+        pages_purged,
+        pages_refaulted,
+        purge_ns: purge::PURGE_NS.load(Relaxed),
         classes,
     }
 }

@@ -5,6 +5,7 @@ use core::ptr::{self, NonNull};
 
 use super::settings;
 use crate::base::class::SizeClass;
+use crate::base::geometry::RETURN_AFTER_MS;
 use crate::heap::{config, large, local, span, trim};
 use crate::policy::retention::Retention;
 use crate::sys;
@@ -22,7 +23,9 @@ use crate::sys;
 /// ```
 #[derive(Debug)]
 pub struct Highwater {
-    retention: Retention,
+    pub(super) retention: Retention,
+    pub(super) return_after_ms: u64,
+    pub(super) sweeper: bool,
 }
 
 impl Default for Highwater {
@@ -50,21 +53,51 @@ impl Home {
 }
 
 impl Highwater {
-    /// With the default retention, [`Retention::ReturnArenas`].
+    /// With the default retention, [`Retention::ReturnPages`], after one second, by a sweeper thread.
     pub const fn new() -> Self {
         Self::with_retention(Retention::DEFAULT)
     }
 
     /// With the given retention. The environment variable `HIGHWATER_RETENTION` wins over it.
     pub const fn with_retention(retention: Retention) -> Self {
-        Self { retention }
+        Self { retention, return_after_ms: RETURN_AFTER_MS, sweeper: true }
+    }
+
+    /// With another delay: free memory stays for `ms` milliseconds, so that what is wanted again
+    /// soon is not given back. For [`Retention::ReturnPools`] and [`Retention::ReturnPages`]; the
+    /// lower rungs do not wait. `HIGHWATER_RETURN_AFTER_MS` wins over it.
+    ///
+    /// ```
+    /// use highwater::{Highwater, Retention};
+    ///
+    /// #[global_allocator]
+    /// static GLOBAL: Highwater =
+    ///     Highwater::with_retention(Retention::ReturnPages).return_after_ms(200);
+    /// # assert_eq!(*Box::new(7), 7);
+    /// ```
+    pub const fn return_after_ms(self, ms: u64) -> Self {
+        Self { return_after_ms: ms, ..self }
+    }
+
+    /// Without the sweeper thread: memory goes back on the slow paths of threads that allocate and
+    /// free, and so not while the process idles. `HIGHWATER_SWEEPER` wins over it.
+    ///
+    /// ```
+    /// use highwater::Highwater;
+    ///
+    /// #[global_allocator]
+    /// static GLOBAL: Highwater = Highwater::new().without_sweeper();
+    /// # assert_eq!(*Box::new(7), 7);
+    /// ```
+    pub const fn without_sweeper(self) -> Self {
+        Self { sweeper: false, ..self }
     }
 
     /// The current list is exhausted, or the thread has no heap yet.
     #[cold]
     #[inline(never)]
-    fn refill(class: SizeClass, constructed: Retention) -> *mut u8 {
-        settings::read_once(constructed);
+    fn refill(&self, class: SizeClass) -> *mut u8 {
+        settings::read_once(self);
         let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
         block.flatten().map_or(ptr::null_mut(), NonNull::as_ptr)
     }
@@ -72,19 +105,19 @@ impl Highwater {
     /// Allocates what is too large to have its path compiled into the caller. The second value:
     /// whether all bytes are known to be zero.
     #[inline(never)]
-    fn alloc_more(layout: Layout, constructed: Retention) -> (*mut u8, bool) {
+    fn alloc_more(&self, layout: Layout) -> (*mut u8, bool) {
         let (size, align) = (layout.size(), layout.align());
         let found = match Home::of(size, align) {
             Home::Pool(class) => match local::heap().pop(class) {
                 Some(block) => Some((block, false)),
-                None => return (Self::refill(class, constructed), false),
+                None => return (self.refill(class), false),
             },
             Home::Span => {
-                settings::read_once(constructed);
+                settings::read_once(self);
                 span::alloc(size, align)
             }
             Home::Large => {
-                settings::read_once(constructed);
+                settings::read_once(self);
                 large::alloc(size, align)
             }
         };
@@ -135,11 +168,11 @@ unsafe impl GlobalAlloc for Highwater {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = SizeClass::inlined(layout.size(), layout.align()) else {
-            return Self::alloc_more(layout, self.retention).0;
+            return self.alloc_more(layout).0;
         };
         match local::heap().pop(class) {
             Some(block) => block.as_ptr(),
-            None => Self::refill(class, self.retention),
+            None => self.refill(class),
         }
     }
 
@@ -160,7 +193,7 @@ unsafe impl GlobalAlloc for Highwater {
         let (block, zero) = match SizeClass::inlined(layout.size(), layout.align()) {
             // SAFETY: the caller's contract.
             Some(_) => (unsafe { self.alloc(layout) }, false),
-            None => Self::alloc_more(layout, self.retention),
+            None => self.alloc_more(layout),
         };
         if !zero && !block.is_null() {
             // SAFETY: a block of at least this size, just allocated.

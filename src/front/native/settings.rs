@@ -5,7 +5,8 @@
 use core::str;
 
 use super::account;
-use crate::heap::config;
+use super::global::Highwater;
+use crate::heap::{config, sweeper};
 use crate::policy::retention::Retention;
 use crate::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 use crate::sync::lock::{Mutex, RawLock};
@@ -21,7 +22,7 @@ static READING: Mutex<()> = Mutex::from_raw(<RawLock as parking_lot::lock_api::R
 /// Reads the environment if nobody has, and puts in force what it says, else `constructed`, unless
 /// the program chose before.
 #[inline]
-pub fn read_once(constructed: Retention) {
+pub fn read_once(constructed: &Highwater) {
     // Acquire pairs with the Release below: the rung chosen is visible.
     if !READ.load(Acquire) {
         read(constructed);
@@ -29,17 +30,21 @@ pub fn read_once(constructed: Retention) {
 }
 
 #[cold]
-fn read(constructed: Retention) {
+fn read(constructed: &Highwater) {
     let _reading = READING.lock();
     if READ.load(Acquire) {
         return;
     }
-    let mut found = Found { retention: None, stats: false };
+    let mut found = Found { retention: None, stats: false, return_after_ms: None, sweeper: None };
     sys::for_each_environment_entry(|entry| found.read(entry));
     if let Some(rung) = found.retention {
         config::set_retention(rung);
     } else if config::chosen_retention().is_none() {
-        config::set_retention(constructed);
+        config::set_retention(constructed.retention);
+    }
+    config::set_return_after_ms(found.return_after_ms.unwrap_or(constructed.return_after_ms));
+    if !found.sweeper.unwrap_or(constructed.sweeper) {
+        sweeper::turn_off();
     }
     if found.stats {
         sys::at_exit(print_at_exit);
@@ -54,6 +59,8 @@ extern "C" fn print_at_exit() {
 struct Found {
     retention: Option<Retention>,
     stats: bool,
+    return_after_ms: Option<u64>,
+    sweeper: Option<bool>,
 }
 
 impl Found {
@@ -74,6 +81,18 @@ impl Found {
             b"STATS" => {
                 self.stats = value == b"1";
                 matches!(value, b"0" | b"1")
+            }
+            b"RETURN_AFTER_MS" => {
+                self.return_after_ms = text(value).parse().ok();
+                self.return_after_ms.is_some()
+            }
+            b"SWEEPER" => {
+                self.sweeper = match value {
+                    b"on" => Some(true),
+                    b"off" => Some(false),
+                    _ => None,
+                };
+                self.sweeper.is_some()
             }
             _ => {
                 complain(format_args!("HIGHWATER_{} is not a setting; ignored", text(key)));

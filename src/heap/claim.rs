@@ -1,0 +1,120 @@
+//! Taking a heap for a moment while its thread sleeps, or works elsewhere.
+//!
+//! The owner says when it is on a slow path, with plain stores, and looks whether the heap is
+//! claimed; a claimer says that it claims, has every running thread pass a barrier, and looks
+//! whether the owner is on a slow path. The barrier makes up for the fence that the owner does not
+//! pay for: one of the two sees the other.
+//!
+//! **A claim does not reach the current pools**: their lists are the fast path's, which says nothing
+//! to anyone. All else of the heap is the claimer's: partial and empty pools, inbox, outbox.
+
+use super::thread_heap::ThreadHeap;
+use crate::base::geometry::LOCK_SPINS;
+use crate::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use crate::sync::atomic::{Ordering::SeqCst, compiler_fence};
+use crate::sys;
+
+/// The two words of the protocol.
+pub struct Tenancy {
+    /// The owner is on a slow path.
+    inside: AtomicU32,
+    /// Somebody has claimed the heap, or tries to.
+    claimed: AtomicU32,
+}
+
+/// The owner is on a slow path as long as this lives.
+pub struct Inside<'a>(&'a Tenancy);
+
+/// The heap is claimed as long as this lives.
+pub struct Claim<'a>(&'a Tenancy);
+
+impl Tenancy {
+    pub const fn new() -> Self {
+        Self { inside: AtomicU32::new(0), claimed: AtomicU32::new(0) }
+    }
+
+    #[inline(always)]
+    fn enter(&self) -> Inside<'_> {
+        self.inside.store(1, Relaxed);
+        // Pairs with the barrier in `claim`: the store above is visible before the load below.
+        compiler_fence(SeqCst);
+        // Acquire pairs with the Release at a claim's end: what the claimer did is visible.
+        if self.claimed.load(Acquire) != 0 {
+            self.wait();
+        }
+        Inside(self)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait(&self) {
+        loop {
+            // Release, as when leaving: a claimer that sees 0 sees all that was done.
+            self.inside.store(0, Release);
+            let mut spins = 0;
+            while self.claimed.load(Relaxed) != 0 {
+                match spins < LOCK_SPINS {
+                    true => core::hint::spin_loop(),
+                    false => sys::wait(&self.claimed, 1),
+                }
+                spins += 1;
+            }
+            self.inside.store(1, Relaxed);
+            compiler_fence(SeqCst);
+            // As in `enter`.
+            if self.claimed.load(Acquire) == 0 {
+                return;
+            }
+        }
+    }
+
+    fn claim(&self) -> Option<Claim<'_>> {
+        self.claimed.store(1, SeqCst);
+        let claim = Claim(self);
+        if !sys::barrier() {
+            return None;
+        }
+        // Acquire pairs with the Release when the owner leaves.
+        let is_free = (0..LOCK_SPINS).any(|_| {
+            core::hint::spin_loop();
+            self.inside.load(Acquire) == 0
+        });
+        is_free.then_some(claim)
+    }
+
+    /// Makes the heap nobody's: in a forked child, where neither owner nor claimer is.
+    pub fn reset(&self) {
+        self.inside.store(0, Relaxed);
+        self.claimed.store(0, Relaxed);
+    }
+}
+
+impl Drop for Inside<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // Release pairs with the Acquire in `claim`.
+        self.0.inside.store(0, Release);
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        // Release pairs with the Acquire in `enter`.
+        self.0.claimed.store(0, Release);
+        sys::wake_all(&self.0.claimed);
+    }
+}
+
+impl ThreadHeap {
+    /// Before anything but the fast path: waits while the heap is claimed. For the owner, not twice.
+    #[inline(always)]
+    pub fn enter(&self) -> Inside<'_> {
+        self.tenancy.enter()
+    }
+
+    /// Claims the heap, unless its owner is on a slow path that does not end soon, or the system has
+    /// no barrier. One claimer at a time: the sweep's lock sees to it.
+    pub fn claim(&self) -> Option<Claim<'_>> {
+        self.tenancy.claim()
+    }
+}

@@ -1,0 +1,100 @@
+//! The sweeper: a thread that sweeps while there is something to give back, and ends when there is
+//! not, so that memory goes back though nobody calls the allocator.
+//!
+//! Slow paths that make memory free say so (`nudge`), outside every lock; the first to do so starts
+//! the thread. Where there is no thread (turned off, or refused by the system), running threads
+//! sweep on their slow paths.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use super::config;
+use super::sweep::{Age, sweep};
+use super::{ledger, sweep};
+use crate::policy::pace;
+use crate::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+    Ordering::Release, Ordering::SeqCst,
+};
+use crate::sys;
+
+const NONE: u8 = 0;
+const RUNNING: u8 = 1;
+/// The system refused a thread, or the program: running threads sweep.
+const REFUSED: u8 = 2;
+
+static STATE: AtomicU8 = AtomicU8::new(NONE);
+/// Something became free since the sweeper last looked.
+static DIRTY: AtomicBool = AtomicBool::new(false);
+/// When running threads sweep: the time of the next sweep.
+static DUE_MS: AtomicU64 = AtomicU64::new(0);
+
+/// Sweeps in a row that must find nothing before the thread ends.
+const QUIET_SWEEPS: usize = 2;
+
+/// Has no thread started: running threads sweep instead.
+pub fn turn_off() {
+    STATE.store(REFUSED, Relaxed);
+}
+
+/// Says that memory became free. Called outside slow paths' sections and locks.
+#[inline]
+pub fn nudge() {
+    if !DIRTY.load(Relaxed) && config::retention().waits() {
+        nudge_slow();
+    }
+    if STATE.load(Relaxed) == REFUSED {
+        sweep_if_due();
+    }
+}
+
+#[cold]
+fn nudge_slow() {
+    // SeqCst pairs with the one at the thread's end: either it sees this, or we see it gone.
+    DIRTY.store(true, SeqCst);
+    if STATE.compare_exchange(NONE, RUNNING, SeqCst, Relaxed).is_ok() && !sys::spawn(run) {
+        // Refused for now, perhaps for good: running threads sweep.
+        STATE.store(REFUSED, Release);
+    }
+}
+
+#[cold]
+fn sweep_if_due() {
+    let (now, due) = (sys::now_ms(), DUE_MS.load(Relaxed));
+    let next = now + pace::visit_every_ms(config::return_after_ms(), 1);
+    if now >= due && DUE_MS.compare_exchange(due, next, AcqRel, Relaxed).is_ok() {
+        DIRTY.store(false, Relaxed);
+        sweep::sweep(Age::Old);
+    }
+}
+
+extern "C" fn run(_: *mut c_void) -> *mut c_void {
+    let (mut quiet, mut patience) = (0, 1);
+    loop {
+        sys::sleep_ms(pace::visit_every_ms(config::return_after_ms(), patience));
+        DIRTY.store(false, SeqCst);
+        let (purged, refaulted) = ledger::purged_and_refaulted();
+        let swept = sweep(Age::Old);
+        let (purged_now, refaulted_now) = ledger::purged_and_refaulted();
+        patience = pace::patience(patience, purged_now - purged, refaulted_now - refaulted);
+        quiet = if swept.young || swept.bytes > 0 || DIRTY.load(SeqCst) { 0 } else { quiet + 1 };
+        if quiet >= QUIET_SWEEPS && ends() {
+            return ptr::null_mut();
+        }
+    }
+}
+
+/// Whether the thread may end: nobody has said anything in the meantime.
+fn ends() -> bool {
+    STATE.store(NONE, SeqCst);
+    // SeqCst pairs with the one in `nudge_slow`.
+    !DIRTY.load(SeqCst) || STATE.compare_exchange(NONE, RUNNING, SeqCst, Relaxed).is_err()
+}
+
+/// In a forked child: the thread is not there.
+pub fn forget() {
+    if STATE.load(Acquire) == RUNNING {
+        STATE.store(NONE, Relaxed);
+    }
+    DIRTY.store(false, Relaxed);
+}

@@ -1,0 +1,233 @@
+//! Hollowing a pool: giving back the OS pages of a pool in use that hold no used block.
+//!
+//! ```text
+//! OS pages   |........|........|........|........|
+//! blocks     |  u  |  f  |  f  |  f  |  f  |  u  |     u used, f free
+//!                     ^^^^^^^^^^^^^^^^^^^             the second page holds free blocks only: it goes,
+//!                  ^^^^^^^^^^^^^                      and every block that reaches into it is absent
+//! ```
+//!
+//! A purged OS page loses what was in it, and with it the links of free blocks. So the blocks that
+//! reach into it leave the free list first, a block that only begins or ends there too; the record
+//! keeps one bit for each purged OS page. They are carved again, one block's OS pages at a time,
+//! when the list is exhausted.
+
+use core::ptr::NonNull;
+
+use super::block::{self, Block};
+use super::pool::Pool;
+use crate::base::geometry::{POOL_BIG, SLOT_SIZE};
+
+/// OS pages that a pool's record can tell apart.
+const PAGES_MAX: usize = u32::BITS as usize;
+const _: () = assert!(POOL_BIG / SLOT_SIZE <= PAGES_MAX);
+
+/// A pool's blocks and the OS pages that they lie in.
+struct Grid {
+    block_size: usize,
+    page_size: usize,
+    pages: usize,
+}
+
+impl Grid {
+    /// `None` if OS pages are larger than the pool.
+    fn of(pool: &Pool, page_size: usize) -> Option<Grid> {
+        let pages = pool.class().pool_size() / page_size;
+        (pages > 0).then_some(Grid { block_size: pool.class().block_size(), page_size, pages })
+    }
+
+    /// The OS pages that a block reaches into, by bit.
+    fn pages_of(&self, block: usize) -> u32 {
+        let first = block * self.block_size / self.page_size;
+        let last = ((block + 1) * self.block_size - 1) / self.page_size;
+        bits(first, last)
+    }
+
+    /// The blocks below `carved` that reach into an OS page: the first, and one past the last.
+    fn blocks_in(&self, page: usize, carved: usize) -> core::ops::Range<usize> {
+        let first = page * self.page_size / self.block_size;
+        let end = ((page + 1) * self.page_size).div_ceil(self.block_size);
+        first.min(carved)..end.min(carved)
+    }
+
+    /// Blocks below `carved` that reach into any of `pages`.
+    fn count_in(&self, pages: u32, carved: usize) -> usize {
+        if pages == 0 {
+            return 0;
+        }
+        (0..carved).filter(|&block| self.pages_of(block) & pages != 0).count()
+    }
+}
+
+/// The bits from `first` to `last`, both included.
+fn bits(first: usize, last: usize) -> u32 {
+    (u32::MAX >> (PAGES_MAX - 1 - (last - first))) << first
+}
+
+/// What [`Pool::hollow`] did.
+pub struct Hollowed {
+    /// OS pages whose contents nobody needs any more, by bit from the pool's start.
+    pub pages: u32,
+    /// Blocks that left the free list for it.
+    pub blocks: usize,
+}
+
+impl Pool {
+    /// Takes every block off the free list that reaches into an OS page without a used block, and
+    /// marks those pages as purged. The caller then purges them. `None` if there is no such page.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the pool, and it is not current.
+    pub unsafe fn hollow(&self, page_size: usize) -> Option<Hollowed> {
+        let grid = Grid::of(self, page_size)?;
+        let (carved, purged) = (self.carved(), self.purged());
+        // SAFETY: the caller's contract.
+        let free_in = unsafe { self.count_free(&grid, purged) };
+        let unused = (0..grid.pages).filter(|&page| {
+            let blocks = grid.blocks_in(page, carved).len();
+            blocks > 0 && usize::from(free_in[page]) == blocks
+        });
+        let pages = unused.fold(0, |pages, page| pages | 1 << page) & !purged;
+        if pages == 0 {
+            return None;
+        }
+        let now = purged | pages;
+        // SAFETY: the caller's contract.
+        unsafe { self.keep_listed(|block| grid.pages_of(block) & now == 0) };
+        let absent = grid.count_in(now, carved);
+        let blocks = absent - self.absent();
+        self.set_purged(now, absent);
+        Some(Hollowed { pages, blocks })
+    }
+
+    /// How many free blocks reach into each OS page, absent ones among them.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Pool::hollow`].
+    unsafe fn count_free(&self, grid: &Grid, purged: u32) -> [u16; PAGES_MAX] {
+        let mut free_in = [0; PAGES_MAX];
+        let mut count = |block: usize| {
+            let mut pages = grid.pages_of(block);
+            while pages != 0 {
+                free_in[pages.trailing_zeros() as usize] += 1;
+                pages &= pages - 1;
+            }
+        };
+        if purged != 0 {
+            (0..self.carved())
+                .filter(|&block| grid.pages_of(block) & purged != 0)
+                .for_each(&mut count);
+        }
+        // SAFETY: the list is the caller's.
+        unsafe { self.for_each_listed(|block| count(self.index_of(block))) };
+        free_in
+    }
+
+    /// Keeps of the free list the blocks that `keep` says, by index.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Pool::hollow`].
+    unsafe fn keep_listed(&self, keep: impl Fn(usize) -> bool) {
+        let (mut kept, mut last) = (block::NONE, None);
+        let mut block = self.free.get();
+        while let Some(found) = NonNull::new(block) {
+            // SAFETY: on the caller's list.
+            block = unsafe { Block::next(found) };
+            if !keep(self.index_of(found)) {
+                continue;
+            }
+            match last {
+                // SAFETY: both are free blocks of the caller's.
+                Some(last) => unsafe { Block::set_next(last, found.as_ptr()) },
+                None => kept = found.as_ptr(),
+            }
+            last = Some(found);
+        }
+        if let Some(last) = last {
+            // SAFETY: a free block of the caller's.
+            unsafe { Block::set_next(last, block::NONE) };
+        }
+        self.free.set(kept);
+    }
+
+    /// Carves absent blocks again: all that become whole when the OS pages of the first absent one
+    /// are used again. Returns the first of a list, how many, and how many OS pages; `None` if no
+    /// block is absent.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the pool.
+    pub unsafe fn carve_again(&self, page_size: usize) -> Option<(NonNull<Block>, usize, u32)> {
+        let purged = self.purged();
+        if purged == 0 {
+            return None;
+        }
+        let grid = Grid::of(self, page_size)?;
+        let carved = self.carved();
+        let page = purged.trailing_zeros() as usize;
+        let block = grid.blocks_in(page, carved).next()?;
+        let used_again = grid.pages_of(block) & purged;
+        let now = purged & !used_again;
+        let whole = |block: usize| {
+            let pages = grid.pages_of(block);
+            pages & used_again != 0 && pages & now == 0
+        };
+        let (mut list, mut count) = (block::NONE, 0);
+        for index in (0..carved).rev().filter(|&index| whole(index)) {
+            // SAFETY: a block of the pool.
+            let block = unsafe { self.start().add(index * grid.block_size) }.cast::<Block>();
+            // SAFETY: absent, so nobody's.
+            unsafe { Block::set_next(block, list) };
+            list = block.as_ptr();
+            count += 1;
+        }
+        self.set_purged(now, self.absent() - count);
+        Some((NonNull::new(list)?, count, used_again.count_ones()))
+    }
+
+    fn index_of(&self, block: NonNull<Block>) -> usize {
+        (block.addr().get() - self.start().addr().get()) / self.class().block_size()
+    }
+
+    /// # Safety
+    ///
+    /// The caller owns the pool.
+    unsafe fn for_each_listed(&self, mut each: impl FnMut(NonNull<Block>)) {
+        let mut block = self.free.get();
+        while let Some(found) = NonNull::new(block) {
+            each(found);
+            // SAFETY: on the caller's list.
+            block = unsafe { Block::next(found) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_a_run() {
+        assert_eq!(bits(0, 0), 1);
+        assert_eq!(bits(3, 5), 0b111000);
+        assert_eq!(bits(0, 31), u32::MAX);
+        assert_eq!(bits(31, 31), 1 << 31);
+    }
+
+    #[test]
+    fn blocks_and_pages_tell_the_same_of_each_other() {
+        for block_size in [8, 24, 144, 1024, 5120, 8192, 20480, 32768] {
+            let grid = Grid { block_size, page_size: 4096, pages: 32 };
+            let carved = 32 * 4096 / block_size;
+            for page in 0..32 {
+                let reach = |block: &usize| grid.pages_of(*block) & (1 << page) != 0;
+                let naive: std::vec::Vec<_> = (0..carved).filter(reach).collect();
+                assert!(grid.blocks_in(page, carved).eq(naive.iter().copied()));
+                assert_eq!(grid.count_in(1 << page, carved), naive.len());
+            }
+        }
+    }
+}
