@@ -75,6 +75,7 @@ unsafe extern "C" fn thread_ends(_: *mut c_void) {
     if !heap.is_nobody() {
         heap.abandon();
         registry::vacate(heap);
+        sweeper::nudge();
     }
 }
 

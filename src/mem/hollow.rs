@@ -25,7 +25,7 @@ const _: () = assert!(POOL_BIG / SLOT_SIZE <= PAGES_MAX);
 /// A pool's blocks and the OS pages that they lie in.
 struct Grid {
     block_size: usize,
-    page_size: usize,
+    page_shift: u32,
     pages: usize,
 }
 
@@ -33,29 +33,38 @@ impl Grid {
     /// `None` if OS pages are larger than the pool.
     fn of(pool: &Pool, page_size: usize) -> Option<Grid> {
         let pages = pool.class().pool_size() / page_size;
-        (pages > 0).then_some(Grid { block_size: pool.class().block_size(), page_size, pages })
+        let (block_size, page_shift) = (pool.class().block_size(), page_size.trailing_zeros());
+        (pages > 0).then_some(Grid { block_size, page_shift, pages })
     }
 
     /// The OS pages that a block reaches into, by bit.
     fn pages_of(&self, block: usize) -> u32 {
-        let first = block * self.block_size / self.page_size;
-        let last = ((block + 1) * self.block_size - 1) / self.page_size;
-        bits(first, last)
+        self.pages_at(block * self.block_size)
+    }
+
+    /// The OS pages that the block at `offset` from the pool's start reaches into, by bit.
+    fn pages_at(&self, offset: usize) -> u32 {
+        bits(offset >> self.page_shift, (offset + self.block_size - 1) >> self.page_shift)
     }
 
     /// The blocks below `carved` that reach into an OS page: the first, and one past the last.
     fn blocks_in(&self, page: usize, carved: usize) -> core::ops::Range<usize> {
-        let first = page * self.page_size / self.block_size;
-        let end = ((page + 1) * self.page_size).div_ceil(self.block_size);
+        let first = (page << self.page_shift) / self.block_size;
+        let end = ((page + 1) << self.page_shift).div_ceil(self.block_size);
         first.min(carved)..end.min(carved)
     }
 
-    /// Blocks below `carved` that reach into any of `pages`.
-    fn count_in(&self, pages: u32, carved: usize) -> usize {
-        if pages == 0 {
-            return 0;
-        }
-        (0..carved).filter(|&block| self.pages_of(block) & pages != 0).count()
+    /// The blocks below `carved` that reach into any of `pages`.
+    fn blocks_reaching(&self, pages: u32, carved: usize) -> impl Iterator<Item = usize> {
+        let span = match pages {
+            0 => 0..0,
+            _ => {
+                let last = u32::BITS - 1 - pages.leading_zeros();
+                let first = self.blocks_in(pages.trailing_zeros() as usize, carved);
+                first.start..self.blocks_in(last as usize, carved).end
+            }
+        };
+        span.filter(move |&block| self.pages_of(block) & pages != 0)
     }
 }
 
@@ -94,8 +103,8 @@ impl Pool {
         }
         let now = purged | pages;
         // SAFETY: the caller's contract.
-        unsafe { self.keep_listed(|block| grid.pages_of(block) & now == 0) };
-        let absent = grid.count_in(now, carved);
+        unsafe { self.keep_listed(|offset| grid.pages_at(offset) & now == 0) };
+        let absent = grid.blocks_reaching(now, carved).count();
         let blocks = absent - self.absent();
         self.set_purged(now, absent);
         Some(Hollowed { pages, blocks })
@@ -108,24 +117,19 @@ impl Pool {
     /// As for [`Pool::hollow`].
     unsafe fn count_free(&self, grid: &Grid, purged: u32) -> [u16; PAGES_MAX] {
         let mut free_in = [0; PAGES_MAX];
-        let mut count = |block: usize| {
-            let mut pages = grid.pages_of(block);
+        let mut count = |mut pages: u32| {
             while pages != 0 {
                 free_in[pages.trailing_zeros() as usize] += 1;
                 pages &= pages - 1;
             }
         };
-        if purged != 0 {
-            (0..self.carved())
-                .filter(|&block| grid.pages_of(block) & purged != 0)
-                .for_each(&mut count);
-        }
+        grid.blocks_reaching(purged, self.carved()).for_each(|block| count(grid.pages_of(block)));
         // SAFETY: the list is the caller's.
-        unsafe { self.for_each_listed(|block| count(self.index_of(block))) };
+        unsafe { self.for_each_listed(|block| count(grid.pages_at(self.offset_of(block)))) };
         free_in
     }
 
-    /// Keeps of the free list the blocks that `keep` says, by index.
+    /// Keeps of the free list the blocks that `keep` says, by offset.
     ///
     /// # Safety
     ///
@@ -136,7 +140,7 @@ impl Pool {
         while let Some(found) = NonNull::new(block) {
             // SAFETY: on the caller's list.
             block = unsafe { Block::next(found) };
-            if !keep(self.index_of(found)) {
+            if !keep(self.offset_of(found)) {
                 continue;
             }
             match last {
@@ -171,12 +175,11 @@ impl Pool {
         let block = grid.blocks_in(page, carved).next()?;
         let used_again = grid.pages_of(block) & purged;
         let now = purged & !used_again;
-        let whole = |block: usize| {
-            let pages = grid.pages_of(block);
-            pages & used_again != 0 && pages & now == 0
-        };
         let (mut list, mut count) = (block::NONE, 0);
-        for index in (0..carved).rev().filter(|&index| whole(index)) {
+        for index in grid.blocks_reaching(used_again, carved) {
+            if grid.pages_of(index) & now != 0 {
+                continue;
+            }
             // SAFETY: a block of the pool.
             let block = unsafe { self.start().add(index * grid.block_size) }.cast::<Block>();
             // SAFETY: absent, so nobody's.
@@ -188,8 +191,8 @@ impl Pool {
         Some((NonNull::new(list)?, count, used_again.count_ones()))
     }
 
-    fn index_of(&self, block: NonNull<Block>) -> usize {
-        (block.addr().get() - self.start().addr().get()) / self.class().block_size()
+    fn offset_of(&self, block: NonNull<Block>) -> usize {
+        block.addr().get() - self.start().addr().get()
     }
 
     /// # Safety
@@ -220,13 +223,13 @@ mod tests {
     #[test]
     fn blocks_and_pages_tell_the_same_of_each_other() {
         for block_size in [8, 24, 144, 1024, 5120, 8192, 20480, 32768] {
-            let grid = Grid { block_size, page_size: 4096, pages: 32 };
+            let grid = Grid { block_size, page_shift: 12, pages: 32 };
             let carved = 32 * 4096 / block_size;
             for page in 0..32 {
                 let reach = |block: &usize| grid.pages_of(*block) & (1 << page) != 0;
                 let naive: std::vec::Vec<_> = (0..carved).filter(reach).collect();
                 assert!(grid.blocks_in(page, carved).eq(naive.iter().copied()));
-                assert_eq!(grid.count_in(1 << page, carved), naive.len());
+                assert!(grid.blocks_reaching(1 << page, carved).eq(naive));
             }
         }
     }
