@@ -33,23 +33,25 @@ impl ThreadHeap {
         self.pop(class)
     }
 
-    /// Takes over everything that other threads freed.
-    pub fn collect_inbox(&'static self) {
+    /// Takes over everything that other threads freed. Returns bytes that went to the system.
+    pub fn collect_inbox(&'static self) -> usize {
+        let mut bytes = 0;
         let mut pool = self.take_inbox();
         while let Some(found) = NonNull::new(pool) {
             // SAFETY: a pool in the inbox has used blocks, so its arena is mapped.
             let found = unsafe { found.as_ref() };
             // Before `collect`: from then on another thread may queue the pool again.
             pool = found.queue_next.get();
-            self.collect(found);
+            bytes += self.collect(found);
         }
+        bytes
     }
 
-    fn collect(&'static self, pool: &'static Pool) {
+    fn collect(&'static self, pool: &'static Pool) -> usize {
         let class = pool.class();
         // SAFETY: the pool came out of this heap's inbox: it owns it.
         let Some((first, count)) = (unsafe { pool.collect() }) else {
-            return;
+            return 0;
         };
         let current = self.current(class);
         let is_current = pool.state() == State::Current;
@@ -63,9 +65,10 @@ impl ThreadHeap {
             // SAFETY: the current list is this heap's.
             self.hand(class, count, unsafe { block::length(behind) });
             list.set(first.as_ptr());
+            0
         } else {
             list.set(first.as_ptr());
-            self.relist_after_frees(pool, count);
+            self.relist_after_frees(pool, count)
         }
     }
 

@@ -150,8 +150,7 @@ pub fn tend_all() -> usize {
         let heap = unsafe { heap.as_ref() };
         registry.unlist(heap);
         drop(registry);
-        heap.collect_inbox();
-        bytes += heap.release_empties(|_| true);
+        bytes += heap.collect_inbox() + heap.release_empties(|_| true);
         heap.vacant_next.set(tended);
         tended = ptr::from_ref(heap).cast_mut();
     }

@@ -29,17 +29,18 @@ impl ThreadHeap {
     }
 
     /// Puts a pool that is not current where it belongs, after `collected` blocks went back to its
-    /// list beside those that its countdown has counted.
-    pub fn relist_after_frees(&'static self, pool: &'static Pool, collected: usize) {
+    /// list beside those that its countdown has counted. Returns bytes that went to the system.
+    pub fn relist_after_frees(&'static self, pool: &'static Pool, collected: usize) -> usize {
         let bin = self.bin(pool.class());
         if pool.state() == State::Partial {
             bin.partial[pool.occupancy()].remove(pool);
         }
         pool.set_used(pool.used() - collected);
         if pool.used() == 0 {
-            self.emptied(pool);
+            self.emptied(pool)
         } else {
             self.list_partial(pool);
+            0
         }
     }
 
@@ -49,16 +50,17 @@ impl ThreadHeap {
     }
 
     /// The last block of a pool was freed: kept, list and all, in the arena that pools come from;
-    /// elsewhere it goes, so that its arena can drain.
-    fn emptied(&'static self, pool: &'static Pool) {
+    /// elsewhere it goes, so that its arena can drain. Returns bytes that went to the system.
+    fn emptied(&'static self, pool: &'static Pool) -> usize {
         let keep = !config::retention().classes_share() || arena_of(pool) == self.home.get();
         if keep {
             pool.set_state(State::Empty);
             self.bin(pool.class()).empty.push_front(pool);
             self.empties.set(self.empties.get() + 1);
+            0
         } else {
             self.strike(pool, pool.class());
-            give_slots(pool);
+            give_slots(pool)
         }
     }
 
@@ -93,21 +95,21 @@ impl ThreadHeap {
         bytes
     }
 
-    /// The current pool of `class` leaves if none of its blocks is used.
-    pub fn uninstall_if_unused(&'static self, class: SizeClass) {
+    /// The current pool of `class` leaves if none of its blocks is used. Returns bytes that went to
+    /// the system.
+    pub fn uninstall_if_unused(&'static self, class: SizeClass) -> usize {
         let current = self.current(class);
-        let Some(pool) = current.pool() else { return };
+        let Some(pool) = current.pool() else { return 0 };
         // SAFETY: the current list is this heap's, and this is its thread.
         let free = unsafe { block::length(current.free.get()) };
-        if free == pool.carved() {
-            self.uninstall(class);
-        }
+        if free == pool.carved() { self.uninstall(class) } else { 0 }
     }
 
-    /// The current pool of `class` becomes one of the others, or leaves if it is empty.
-    pub fn uninstall(&'static self, class: SizeClass) {
+    /// The current pool of `class` becomes one of the others, or leaves if it is empty. Returns bytes
+    /// that went to the system.
+    pub fn uninstall(&'static self, class: SizeClass) -> usize {
         let current = self.current(class);
-        let Some(pool) = current.pool() else { return };
+        let Some(pool) = current.pool() else { return 0 };
         self.settle(class);
         let free = current.free.get();
         // SAFETY: the current list is this heap's, and this is its thread.
@@ -118,12 +120,14 @@ impl ThreadHeap {
         pool.free.set(free);
         pool.set_used(used);
         if used == 0 {
-            self.emptied(pool);
-        } else if used == class.capacity() {
+            return self.emptied(pool);
+        }
+        if used == class.capacity() {
             pool.set_state(State::Full);
         } else {
             self.list_partial(pool);
         }
+        0
     }
 }
 

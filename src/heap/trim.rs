@@ -36,10 +36,10 @@ impl ThreadHeap {
             return 0;
         }
         self.outbox.send_all();
-        self.collect_inbox();
         self.home.set(0);
-        SizeClass::all().for_each(|class| self.uninstall_if_unused(class));
-        self.release_empties(|_| true)
+        let collected = self.collect_inbox();
+        let unused = SizeClass::all().map(|class| self.uninstall_if_unused(class));
+        collected + unused.sum::<usize>() + self.release_empties(|_| true)
     }
 
     /// Publishes everything: sums are exact for what this thread did.
