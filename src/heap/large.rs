@@ -47,8 +47,10 @@ struct LargeBlocks {
 // SAFETY: the pointers are to records in the set's own store.
 unsafe impl Send for LargeBlocks {}
 
-/// What [`totals`] tells, all in bytes.
+/// What [`totals`] tells, in bytes but for the first.
 pub struct Totals {
+    /// Live large blocks.
+    pub live_blocks: usize,
     /// Mapped for live large blocks.
     pub live_mapped: usize,
     /// Asked for them.
@@ -63,6 +65,7 @@ pub struct Totals {
 pub fn totals() -> Totals {
     let large = LARGE.lock();
     Totals {
+        live_blocks: large.live.used,
         live_mapped: large.live_mapped,
         live_requested: large.live_requested,
         kept: large.kept_bytes,
