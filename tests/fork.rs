@@ -22,7 +22,7 @@ use highwater::{Highwater, Retention};
 static GLOBAL: Highwater = Highwater::new();
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const FORKS: usize = if cfg!(debug_assertions) { 200 } else { 1000 };
+const FORKS: usize = if cfg!(debug_assertions) { 120 } else { 1000 };
 const GOOD: i32 = 0;
 const PANICKED: i32 = 101;
 
@@ -110,10 +110,10 @@ fn assert_exact() {
 fn live_on(inherited: Vec<Vec<u8>>, seed: u8) {
     assert_exact();
     assert_intact(&inherited, seed);
-    let own = load(seed ^ 0xFF, 60);
+    let own = load(seed ^ 0xFF, 30);
     drop(inherited);
     assert_intact(&own, seed ^ 0xFF);
-    let threads: Vec<_> = (0..2).map(|number| thread::spawn(move || load(number, 60))).collect();
+    let threads: Vec<_> = (0..2).map(|number| thread::spawn(move || load(number, 30))).collect();
     for (number, thread) in threads.into_iter().enumerate() {
         assert_intact(&thread.join().unwrap(), number as u8);
     }
@@ -229,15 +229,15 @@ fn fork_in_a_storm(rung: Retention, threads: usize) {
     let (stop, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
     let begun = Barrier::new(threads + 1);
     // Of threads that have ended, of threads that run, of this one.
-    let ended = thread::spawn(|| load(3, 200)).join().unwrap();
-    let mut inherited = vec![(3, ended), (4, load(4, 200))];
+    let ended = thread::spawn(|| load(3, 60)).join().unwrap();
+    let mut inherited = vec![(3, ended), (4, load(4, 60))];
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|seed| {
                 let (stop, rounds, begun) = (&stop, &rounds, &begun);
                 let (give, take) = std::sync::mpsc::channel();
                 scope.spawn(move || {
-                    give.send(load(5, 200)).unwrap();
+                    give.send(load(5, 60)).unwrap();
                     begun.wait();
                     churn(seed, stop, rounds);
                 });
@@ -251,9 +251,10 @@ fn fork_in_a_storm(rung: Retention, threads: usize) {
                 let before = rounds.load(Relaxed);
                 let end = if number % 2 == 0 { End::AtOnce } else { End::Ordinary };
                 forked(end, || {
-                    for (seed, load) in inherited.drain(..) {
-                        live_on(load, seed);
-                    }
+                    let (seed, load) = inherited.remove(number % inherited.len());
+                    live_on(load, seed);
+                    inherited.drain(..).for_each(|(seed, load)| assert_intact(&load, seed));
+                    assert_exact();
                 });
                 // The next fork meets the threads somewhere else.
                 while rounds.load(Relaxed) < before + 50 {
