@@ -9,7 +9,7 @@ use core::ptr::{self, NonNull};
 use super::thread_heap::ThreadHeap;
 use super::{config, fork, local};
 use crate::mem::store::Store;
-use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst, fence};
 use crate::sync::lock::{Mutex, RawLock};
 
 /// Every thread heap. Rank 1: taken with no lock held.
@@ -118,23 +118,40 @@ pub fn hold() -> Option<&'static ThreadHeap> {
 
 /// Gives a heap up that was abandoned.
 pub fn vacate(heap: &'static ThreadHeap) {
+    if leave(heap) {
+        tend(heap);
+    }
+}
+
+/// Lists a heap as vacant. Whether remote frees came that whoever sent them did not tend to, since
+/// the heap was held.
+fn leave(heap: &'static ThreadHeap) -> bool {
     REGISTRY.lock().vacate(heap);
+    // Pairs with the fence in `tend`: the heap is seen as vacant there, or its mail here.
+    fence(SeqCst);
+    heap.has_mail()
 }
 
 /// Holds `heap` for a moment if nobody has it, to take its remote frees in and let empty pools go.
 pub fn tend(heap: &'static ThreadHeap) {
-    if !Registry::is_vacant(heap) {
-        return;
+    // Pairs with the fence in `leave`.
+    fence(SeqCst);
+    loop {
+        if !Registry::is_vacant(heap) {
+            return;
+        }
+        let mut registry = REGISTRY.lock();
+        if !Registry::is_vacant(heap) {
+            return;
+        }
+        registry.unlist(heap);
+        drop(registry);
+        heap.collect_inbox();
+        heap.release_empties(|_| true);
+        if !leave(heap) {
+            return;
+        }
     }
-    let mut registry = REGISTRY.lock();
-    if !Registry::is_vacant(heap) {
-        return;
-    }
-    registry.unlist(heap);
-    drop(registry);
-    heap.collect_inbox();
-    heap.release_empties(|_| true);
-    vacate(heap);
 }
 
 /// Tends every vacant heap. Returns bytes given back to the system.

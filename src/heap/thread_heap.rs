@@ -165,6 +165,11 @@ impl ThreadHeap {
         }
     }
 
+    /// Whether remote frees wait.
+    pub fn has_mail(&self) -> bool {
+        !self.inbox.load(Relaxed).is_null()
+    }
+
     /// All pools with waiting remote frees, linked by `queue_next`. For the owner.
     pub fn take_inbox(&self) -> *mut Pool {
         if self.inbox.load(Relaxed).is_null() {
