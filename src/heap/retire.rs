@@ -3,7 +3,7 @@
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger};
 use crate::base::class::SizeClass;
-use crate::base::geometry::ARENA_SIZE;
+use crate::base::geometry::{ARENA_SIZE, SLOTS_PER_ARENA};
 use crate::mem::arena_set::ARENAS;
 use crate::mem::block;
 use crate::mem::pool::{Pool, State};
@@ -59,9 +59,27 @@ impl ThreadHeap {
             self.empties.set(self.empties.get() + 1);
             0
         } else {
+            let slots = pool.slots();
             self.strike(pool, pool.class());
-            give_slots(pool)
+            give_slots(pool) + self.unpin_after(slots)
         }
+    }
+
+    /// A current pool whose blocks were all freed is not seen to be empty, and holds its arena. Once
+    /// for every arena's worth of slots given back, lets such pools go that lie outside the arena
+    /// that pools come from. Returns bytes that went to the system.
+    fn unpin_after(&'static self, slots: usize) -> usize {
+        let given = self.slots_given.get() as usize + slots;
+        if given < SLOTS_PER_ARENA {
+            self.slots_given.set(given as u32);
+            return 0;
+        }
+        self.slots_given.set(0);
+        let pinning = SizeClass::all().filter(|&class| {
+            let pool = self.current(class).pool();
+            pool.is_some_and(|pool| arena_of(pool) != self.home.get())
+        });
+        pinning.map(|class| self.uninstall_if_unused(class)).sum()
     }
 
     /// The bin of `class` no longer has the pool.

@@ -32,6 +32,8 @@ pub struct ThreadHeap {
     inbox: AtomicPtr<Pool>,
     /// The arena that the last pool came from. Pools that become empty are kept there only.
     pub home: WordSize,
+    /// Slots of pools given back since the currents were last looked at.
+    pub slots_given: Word32,
     /// Kept empty pools of all bins.
     pub empties: Word32,
     /// Who has it: the registry's word, changed under its lock.
@@ -55,6 +57,7 @@ impl ThreadHeap {
             outbox: Outbox::new(),
             inbox: AtomicPtr::new(ptr::null_mut()),
             home: WordSize::new(0),
+            slots_given: Word32::new(0),
             empties: Word32::new(0),
             tenure: AtomicU8::new(0),
             next: WordPtr::new(ptr::null_mut()),
