@@ -58,6 +58,11 @@ impl Bin {
         }
     }
 
+    /// Whether there is no pool to allocate from.
+    pub fn has_none(&self) -> bool {
+        self.partial.iter().chain([&self.empty]).all(|list| list.first().is_none())
+    }
+
     /// Takes the pool to allocate from next: the fullest partial one, longest there; else an empty
     /// one, last emptied.
     pub fn take(&self) -> Option<&'static Pool> {

@@ -68,9 +68,14 @@ impl Tenancy {
         }
     }
 
+    /// Nobody else claims: one at a time.
+    fn begin_claim(&self) -> Option<Claim<'_>> {
+        // Acquire pairs with the Release at another claim's end; SeqCst, as the barrier follows.
+        self.claimed.compare_exchange(0, 1, SeqCst, Relaxed).is_ok().then_some(Claim(self))
+    }
+
     fn claim(&self) -> Option<Claim<'_>> {
-        self.claimed.store(1, SeqCst);
-        let claim = Claim(self);
+        let claim = self.begin_claim()?;
         if !sys::barrier() {
             return None;
         }
@@ -112,9 +117,15 @@ impl ThreadHeap {
         self.tenancy.enter()
     }
 
-    /// Claims the heap, unless its owner is on a slow path that does not end soon, or the system has
-    /// no barrier. One claimer at a time: the sweep's lock sees to it.
+    /// Claims the heap, unless somebody else does, its owner is on a slow path that does not end
+    /// soon, or the system has no barrier.
     pub fn claim(&self) -> Option<Claim<'_>> {
         self.tenancy.claim()
+    }
+
+    /// Claims a heap that has no owner, unless somebody else does. Under the registry's lock, by
+    /// which the next owner comes: no barrier is needed.
+    pub fn claim_vacant(&self) -> Option<Claim<'_>> {
+        self.tenancy.begin_claim()
     }
 }

@@ -13,6 +13,7 @@ use super::registry::{REGISTRY, Registry};
 use super::thread_heap::ThreadHeap;
 use super::{large, ledger, local, span, sweep, sweeper};
 use crate::base::class::SizeClass;
+use crate::base::geometry::ARENA_SIZE;
 use crate::mem::arena_set::{ARENAS, ArenaSet};
 use crate::mem::pool::{Pool, State};
 use crate::sys;
@@ -72,7 +73,7 @@ extern "C" fn child() {
         heap.forget();
         registry.vacate(heap);
     }
-    recount(&ARENAS.lock(), own);
+    recount(&ARENAS.lock(), registry.store_bytes(), own);
 }
 
 /// Puts every pool right whose words may be of different moments.
@@ -89,13 +90,25 @@ fn distrust(arenas: &ArenaSet, own: &'static ThreadHeap) {
     });
 }
 
-/// Counts anew what is live: what other threads had not published is not to be had.
-fn recount(arenas: &ArenaSet, own: &'static ThreadHeap) {
+/// Counts anew what is live and mapped: what other threads had not published is not to be had. What
+/// one was mapping or unmapping at that moment, outside the locks, no structure of the child knows:
+/// it is not counted.
+fn recount(arenas: &ArenaSet, store_bytes: usize, own: &'static ThreadHeap) {
     let mut counts = [(0usize, 0usize, 0usize); SizeClass::COUNT];
     if !own.is_nobody() {
         // Not `settle_all`: the locks are held, and `prepare` emptied outbox and inbox.
         SizeClass::all().for_each(|class| own.settle(class));
     }
+    let (mut span_bytes, mut large_blocks, mut arenas_bytes) = (0, 0, 0);
+    arenas.for_each(|arena| {
+        arenas_bytes += ARENA_SIZE;
+        arena.for_each_record(|_, record| {
+            if record.state() == State::Span {
+                span_bytes += record.requested();
+                large_blocks += usize::from(record.requested() > 0);
+            }
+        });
+    });
     for_each_pool(arenas, |pool| {
         let (live, carved, pools) = &mut counts[pool.class().index()];
         *live += own.used_in(pool);
@@ -106,6 +119,10 @@ fn recount(arenas: &ArenaSet, own: &'static ThreadHeap) {
         let (live, carved, pools) = counts[class.index()];
         ledger::recount(class, live, carved, pools);
     }
+    let large = large::totals();
+    ledger::recount_large(large_blocks + large.live_blocks, span_bytes + large.live_requested);
+    let records = store_bytes + arenas.store_bytes() + large.records;
+    sys::recount_mapped(arenas_bytes + records + large.live_mapped + large.kept);
 }
 
 fn for_each_pool(arenas: &ArenaSet, mut each: impl FnMut(&Pool)) {

@@ -6,9 +6,9 @@
 
 use core::ptr::{self, NonNull};
 
+use super::large_index::Index;
 use super::sweep::Swept;
 use super::{config, ledger, sweeper};
-use crate::base::geometry::{ARENA_SIZE, round_up};
 use crate::mem::store::Store;
 use crate::policy::retention::Retention;
 use crate::sync::lock::{Mutex, RawLock};
@@ -27,8 +27,8 @@ static LARGE: Mutex<LargeBlocks> = Mutex::from_raw(
 );
 
 /// One mapping.
-struct Mapping {
-    start: NonNull<u8>,
+pub struct Mapping {
+    pub(super) start: NonNull<u8>,
     bytes: usize,
     /// 0 for a kept one.
     requested: usize,
@@ -50,8 +50,10 @@ struct LargeBlocks {
 // SAFETY: the pointers are to records in the set's own store.
 unsafe impl Send for LargeBlocks {}
 
-/// What [`totals`] tells, all in bytes.
+/// What [`totals`] tells, in bytes but for the first.
 pub struct Totals {
+    /// Live large blocks.
+    pub live_blocks: usize,
     /// Mapped for live large blocks.
     pub live_mapped: usize,
     /// Asked for them.
@@ -66,6 +68,7 @@ pub struct Totals {
 pub fn totals() -> Totals {
     let large = LARGE.lock();
     Totals {
+        live_blocks: large.live.count(),
         live_mapped: large.live_mapped,
         live_requested: large.live_requested,
         kept: large.kept_bytes,
@@ -327,113 +330,6 @@ impl LargeBlocks {
                 self.keep(mapping.start, mapping.bytes);
                 None
             }
-        }
-    }
-}
-
-/// Live mappings by address: open addressing, at most half full, in a mapping of its own.
-struct Index {
-    table: *mut *mut Mapping,
-    /// Places, a power of two; 0 before the first use.
-    places: usize,
-    used: usize,
-}
-
-impl Index {
-    const PLACES_MIN: usize = 8192;
-
-    const fn new() -> Self {
-        Self { table: ptr::null_mut(), places: 0, used: 0 }
-    }
-
-    fn bytes(&self) -> usize {
-        self.places * size_of::<*mut Mapping>()
-    }
-
-    /// Where the search for `start` begins. Kept mappings that were cut can begin at any OS page.
-    fn home(&self, start: NonNull<u8>) -> usize {
-        let number = start.addr().get() / 4096;
-        (number ^ (number / (ARENA_SIZE / 4096))).wrapping_mul(0x9E37_79B9) & (self.places - 1)
-    }
-
-    fn place(&self, at: usize) -> *mut *mut Mapping {
-        // SAFETY: masked to the table's length.
-        unsafe { self.table.add(at & (self.places - 1)) }
-    }
-
-    /// Makes sure that one more can be inserted; `None` without memory.
-    fn make_room(&mut self) -> Option<()> {
-        if (self.used + 1) * 2 <= self.places {
-            return Some(());
-        }
-        let places = (self.places * 2).max(Self::PLACES_MIN);
-        let bytes = round_up(places * size_of::<*mut Mapping>(), sys::page_size());
-        let table = sys::map_aligned(bytes, sys::page_size())?;
-        let old = core::mem::replace(self, Index { table: table.as_ptr().cast(), places, used: 0 });
-        for at in 0..old.places {
-            // SAFETY: below the old table's length.
-            if let Some(record) = NonNull::new(unsafe { old.place(at).read() }) {
-                self.insert(record);
-            }
-        }
-        if let Some(table) = NonNull::new(old.table) {
-            // SAFETY: the old table, no longer referred to.
-            let _ = unsafe { sys::unmap(table.cast(), old.bytes()) };
-        }
-        Some(())
-    }
-
-    fn insert(&mut self, record: NonNull<Mapping>) {
-        // SAFETY: records of the set are alive; places lie in the table, which has free ones.
-        unsafe {
-            let mut at = self.home(record.as_ref().start);
-            while !self.place(at).read().is_null() {
-                at += 1;
-            }
-            self.place(at).write(record.as_ptr());
-        }
-        self.used += 1;
-    }
-
-    fn remove(&mut self, start: NonNull<u8>) -> Option<NonNull<Mapping>> {
-        if self.places == 0 {
-            return None;
-        }
-        let mut at = self.home(start);
-        // SAFETY: places lie in the table, which has free ones; records of the set are alive.
-        unsafe {
-            loop {
-                let record = NonNull::new(self.place(at).read())?;
-                if record.as_ref().start == start {
-                    self.close_gap(at);
-                    self.used -= 1;
-                    return Some(record);
-                }
-                at += 1;
-            }
-        }
-    }
-
-    /// Empties the place `gap` and moves what a search would then miss.
-    ///
-    /// # Safety
-    ///
-    /// The table is mapped, its records are alive.
-    unsafe fn close_gap(&mut self, mut gap: usize) {
-        let mut at = gap + 1;
-        // SAFETY: places lie in the table, which has free ones.
-        unsafe {
-            while let Some(record) = NonNull::new(self.place(at).read()) {
-                let home = self.home(record.as_ref().start);
-                let mask = self.places - 1;
-                // It may move into the gap if the gap lies between its home and its place.
-                if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask) {
-                    self.place(gap).write(record.as_ptr());
-                    gap = at;
-                }
-                at += 1;
-            }
-            self.place(gap).write(ptr::null_mut());
         }
     }
 }

@@ -132,9 +132,15 @@ pub fn reset_peaks() {
 /// Sets a class's sums: for a forked child, which counts anew.
 pub fn recount(of: SizeClass, live: usize, carved: usize, pools: usize) {
     let sums = class(of);
-    let change = live as isize - sums.live.now.load(Relaxed);
-    LIVE_BYTES.add(change * of.block_size() as isize);
     sums.live.set(live);
     sums.carved.set(carved);
     sums.pools.set(pools);
+}
+
+/// Sets the sums of what is large, and the sum of all: after every class's own.
+pub fn recount_large(blocks: usize, bytes: usize) {
+    LARGE_BLOCKS.set(blocks);
+    LARGE_BYTES.set(bytes);
+    let small = SizeClass::all().map(|each| class(each).live.now() * each.block_size());
+    LIVE_BYTES.set(bytes + small.sum::<usize>());
 }

@@ -6,6 +6,7 @@ pub mod claim;
 pub mod config;
 pub mod fork;
 pub mod large;
+pub mod large_index;
 pub mod ledger;
 pub mod local;
 pub mod outbox;

@@ -16,12 +16,21 @@ use crate::mem::block;
 use crate::mem::pool::{Pool, State};
 use crate::sys;
 
+/// What came of taking remote frees in.
+pub struct Collected {
+    /// Bytes that went to the system.
+    pub bytes: usize,
+    /// Pools are left whose remote frees wait.
+    pub more: bool,
+}
+
 impl ThreadHeap {
     /// A block of `class` when the current list has none; `None` if the system gives no memory even
     /// after this heap gave back what it keeps.
     pub fn refill(&'static self, class: SizeClass) -> Option<NonNull<u8>> {
         let _inside = self.enter();
-        self.collect_pools(true);
+        // All that waits, if there is nothing else to take from that was touched before.
+        while self.collect_pools(true).more && self.bin(class).has_none() {}
         if let Some(block) = self.pop(class) {
             return Some(block);
         }
@@ -35,39 +44,48 @@ impl ThreadHeap {
         self.pop(class)
     }
 
-    /// Takes in everything that other threads freed. For the owner.
-    pub fn collect_inbox(&'static self) {
-        while self.collect_pools(true) {}
+    /// Takes in everything that other threads freed. Returns bytes that went to the system. For the
+    /// owner.
+    pub fn collect_inbox(&'static self) -> usize {
+        let mut bytes = 0;
+        loop {
+            let collected = self.collect_pools(true);
+            bytes += collected.bytes + self.unpin_if_due();
+            if !collected.more {
+                return bytes;
+            }
+        }
     }
 
-    /// Takes in what other threads freed of some pools; true if there are more. A claimer does not
-    /// touch current pools, and so leaves what waits for them.
-    pub fn collect_pools(&'static self, is_owner: bool) -> bool {
+    /// Takes in what other threads freed of some pools. A claimer does not touch current pools, and
+    /// so leaves what waits for them.
+    pub fn collect_pools(&'static self, is_owner: bool) -> Collected {
         if self.pending.get().is_null() {
             self.pending.set(self.take_inbox());
         }
+        let mut bytes = 0;
         for _ in 0..INBOX_POOLS {
             let Some(pool) = NonNull::new(self.pending.get()) else {
-                return false;
+                return Collected { bytes, more: false };
             };
             // SAFETY: a pool in the inbox has used blocks, so its arena is mapped.
             let pool = unsafe { pool.as_ref() };
             // Before `collect`: from then on another thread may queue the pool again.
             self.pending.set(pool.queue_next.get());
             if is_owner || pool.state() != State::Current {
-                self.collect(pool);
+                bytes += self.collect(pool);
             } else {
                 self.deliver(pool);
             }
         }
-        !self.pending.get().is_null()
+        Collected { bytes, more: !self.pending.get().is_null() }
     }
 
-    fn collect(&'static self, pool: &'static Pool) {
+    fn collect(&'static self, pool: &'static Pool) -> usize {
         let class = pool.class();
         // SAFETY: the pool came out of this heap's inbox: it owns it.
         let Some((first, count)) = (unsafe { pool.collect() }) else {
-            return;
+            return 0;
         };
         let current = self.current(class);
         let is_current = pool.state() == State::Current;
@@ -81,9 +99,10 @@ impl ThreadHeap {
             // SAFETY: the current list is this heap's.
             self.hand(class, count, unsafe { block::length(behind) });
             list.set(first.as_ptr());
+            0
         } else {
             list.set(first.as_ptr());
-            self.relist_after_frees(pool, count);
+            self.relist_after_frees(pool, count)
         }
     }
 

@@ -6,10 +6,11 @@
 
 use core::ptr::{self, NonNull};
 
+use super::claim::Claim;
 use super::thread_heap::ThreadHeap;
 use super::{config, fork, local};
 use crate::mem::store::Store;
-use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst, fence};
 use crate::sync::lock::{Mutex, RawLock};
 use crate::sys;
 
@@ -127,26 +128,38 @@ pub fn hold() -> Option<&'static ThreadHeap> {
 /// Gives a heap up that was abandoned.
 pub fn vacate(heap: &'static ThreadHeap) {
     REGISTRY.lock().vacate(heap);
+    // Pairs with the fence in `tend`: the heap is seen as vacant there, or its mail here.
+    fence(SeqCst);
+    if heap.has_mail() {
+        tend(heap);
+    }
 }
 
-/// Holds `heap` for a moment if nobody has it, to take its remote frees in and let empty pools go.
+/// Claims `heap` for a moment if nobody has it, to take its remote frees in and let empty pools go.
+/// It stays listed: who adopts it meanwhile waits.
 pub fn tend(heap: &'static ThreadHeap) {
+    loop {
+        // Pairs with the fence in `vacate`.
+        fence(SeqCst);
+        let Some(claim) = claim_vacant(heap) else { return };
+        heap.collect_inbox();
+        if !config::retention().waits() {
+            heap.release_empties(|_| true);
+        }
+        drop(claim);
+        if !heap.has_mail() {
+            return;
+        }
+    }
+}
+
+fn claim_vacant(heap: &'static ThreadHeap) -> Option<Claim<'static>> {
     if !Registry::is_vacant(heap) {
-        return;
+        return None;
     }
-    let mut registry = REGISTRY.lock();
-    if !Registry::is_vacant(heap) {
-        return;
-    }
-    registry.unlist(heap);
-    drop(registry);
-    let inside = heap.enter();
-    heap.collect_inbox();
-    if !config::retention().waits() {
-        heap.release_empties(|_| true);
-    }
-    drop(inside);
-    vacate(heap);
+    let _registry = REGISTRY.lock();
+    // Whoever adopts it takes the lock after this, and so sees the claim.
+    if Registry::is_vacant(heap) { heap.claim_vacant() } else { None }
 }
 
 impl ThreadHeap {

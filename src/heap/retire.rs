@@ -3,7 +3,7 @@
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{ARENA_SIZE, EMPTIES_KEPT};
+use crate::base::geometry::{ARENA_SIZE, EMPTIES_KEPT, SLOTS_PER_ARENA};
 use crate::mem::arena_set::ARENAS;
 use crate::mem::block;
 use crate::mem::pool::{Pool, State};
@@ -25,21 +25,23 @@ impl ThreadHeap {
         }
         if pool.countdown.get() == 0 {
             self.relist_after_frees(pool, 0);
+            self.unpin_if_due();
         }
     }
 
     /// Puts a pool that is not current where it belongs, after `collected` blocks went back to its
-    /// list beside those that its countdown has counted.
-    pub fn relist_after_frees(&'static self, pool: &'static Pool, collected: usize) {
+    /// list beside those that its countdown has counted. Returns bytes that went to the system.
+    pub fn relist_after_frees(&'static self, pool: &'static Pool, collected: usize) -> usize {
         let bin = self.bin(pool.class());
         if pool.state() == State::Partial {
             bin.partial[pool.occupancy()].remove(pool);
         }
         pool.set_used(pool.used() - collected);
         if pool.used() == 0 {
-            self.emptied(pool);
+            self.emptied(pool)
         } else {
             self.list_partial(pool);
+            0
         }
     }
 
@@ -50,7 +52,8 @@ impl ThreadHeap {
 
     /// The last block of a pool was freed: kept, list and all, until it is old, if the rung waits;
     /// else in the arena that pools come from. Elsewhere it goes, so that its arena can drain.
-    fn emptied(&'static self, pool: &'static Pool) {
+    /// Returns bytes that went to the system.
+    fn emptied(&'static self, pool: &'static Pool) -> usize {
         let rung = config::retention();
         let keep = if rung.waits() {
             self.empties.get() < EMPTIES_KEPT as u32
@@ -61,10 +64,27 @@ impl ThreadHeap {
             pool.set_state(State::Empty);
             self.bin(pool.class()).empty.push_front(pool);
             self.empties.set(self.empties.get() + 1);
+            0
         } else {
+            self.slots_given.set(self.slots_given.get() + pool.slots() as u32);
             self.strike(pool, pool.class());
-            give_slots(pool);
+            give_slots(pool)
         }
+    }
+
+    /// A current pool whose blocks were all freed is not seen to be empty, and holds its arena. Once
+    /// for every arena's worth of slots given back, lets such pools go that lie outside the arena
+    /// that pools come from. For the owner. Returns bytes that went to the system.
+    pub fn unpin_if_due(&'static self) -> usize {
+        if self.slots_given.get() < SLOTS_PER_ARENA as u32 {
+            return 0;
+        }
+        self.slots_given.set(0);
+        let pinning = SizeClass::all().filter(|&class| {
+            let pool = self.current(class).pool();
+            pool.is_some_and(|pool| arena_of(pool) != self.home.get())
+        });
+        pinning.map(|class| self.uninstall_if_unused(class)).sum()
     }
 
     /// The bin of `class` no longer has the pool.
@@ -104,21 +124,21 @@ impl ThreadHeap {
         bytes
     }
 
-    /// The current pool of `class` leaves if none of its blocks is used.
-    pub fn uninstall_if_unused(&'static self, class: SizeClass) {
+    /// The current pool of `class` leaves if none of its blocks is used. Returns bytes that went to
+    /// the system.
+    pub fn uninstall_if_unused(&'static self, class: SizeClass) -> usize {
         let current = self.current(class);
-        let Some(pool) = current.pool() else { return };
+        let Some(pool) = current.pool() else { return 0 };
         // SAFETY: the current list is this heap's, and this is its thread.
         let free = unsafe { block::length(current.free.get()) };
-        if free + pool.absent() == pool.carved() {
-            self.uninstall(class);
-        }
+        if free + pool.absent() == pool.carved() { self.uninstall(class) } else { 0 }
     }
 
-    /// The current pool of `class` becomes one of the others, or leaves if it is empty.
-    pub fn uninstall(&'static self, class: SizeClass) {
+    /// The current pool of `class` becomes one of the others, or leaves if it is empty. Returns bytes
+    /// that went to the system.
+    pub fn uninstall(&'static self, class: SizeClass) -> usize {
         let current = self.current(class);
-        let Some(pool) = current.pool() else { return };
+        let Some(pool) = current.pool() else { return 0 };
         self.settle(class);
         let free = current.free.get();
         // SAFETY: the current list is this heap's, and this is its thread.
@@ -129,12 +149,14 @@ impl ThreadHeap {
         pool.free.set(free);
         pool.set_used(used);
         if used == 0 {
-            self.emptied(pool);
-        } else if used == class.capacity() {
+            return self.emptied(pool);
+        }
+        if used == class.capacity() {
             pool.set_state(State::Full);
         } else {
             self.list_partial(pool);
         }
+        0
     }
 }
 

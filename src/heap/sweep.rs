@@ -52,7 +52,7 @@ pub fn sweep(age: Age) -> Swept {
     let _sweeping = SWEEPING.lock();
     let rung = config::retention();
     let mut swept = Swept::default();
-    move_frees_on();
+    swept.bytes += move_frees_on();
     ARENAS.lock().begin_visit();
     loop {
         let Some(arena) = ARENAS.lock().visit_next() else { break };
@@ -62,6 +62,11 @@ pub fn sweep(age: Age) -> Swept {
         swept.add(large::give_back_old(age == Age::Any));
     }
     swept
+}
+
+/// As long as this lives, nobody sweeps.
+pub fn pause() -> impl Drop {
+    SWEEPING.lock()
 }
 
 /// Locks out sweeps, for a fork.
@@ -79,12 +84,22 @@ pub unsafe fn unlock_after_fork() {
     unsafe { SWEEPING.force_unlock() };
 }
 
-/// Sends what every heap holds back, then has every heap take in what was sent to it.
-fn move_frees_on() {
+/// Sends what every heap holds back, then has every heap take in what was sent to it. Returns bytes
+/// that went to the system.
+fn move_frees_on() -> usize {
+    let mut bytes = 0;
     for_each_heap(|heap| {
         with_heap(heap, |heap| heap.outbox.send_all());
     });
-    for_each_heap(|heap| while with_heap(heap, |heap| heap.collect_pools(false)) == Some(true) {});
+    for_each_heap(|heap| {
+        while let Some(collected) = with_heap(heap, |heap| heap.collect_pools(false)) {
+            bytes += collected.bytes;
+            if !collected.more {
+                break;
+            }
+        }
+    });
+    bytes
 }
 
 fn for_each_heap(mut each: impl FnMut(&'static ThreadHeap)) {

@@ -39,6 +39,8 @@ pub struct ThreadHeap {
     pub tenancy: Tenancy,
     /// The arena that the last pool came from. Pools that become empty are kept there only.
     pub home: WordSize,
+    /// Slots of pools given back since the currents were last looked at.
+    pub slots_given: Word32,
     /// Kept empty pools of all bins.
     pub empties: Word32,
     /// Who has it: the registry's word, changed under its lock.
@@ -65,6 +67,7 @@ impl ThreadHeap {
             grown: Word32::new(0),
             tenancy: Tenancy::new(),
             home: WordSize::new(0),
+            slots_given: Word32::new(0),
             empties: Word32::new(0),
             tenure: AtomicU8::new(0),
             next: WordPtr::new(ptr::null_mut()),
@@ -176,6 +179,11 @@ impl ThreadHeap {
                 Err(now) => first = now,
             }
         }
+    }
+
+    /// Whether remote frees wait.
+    pub fn has_mail(&self) -> bool {
+        !self.inbox.load(Relaxed).is_null()
     }
 
     /// All pools with waiting remote frees, linked by `queue_next`. For the owner.

@@ -13,17 +13,19 @@ pub fn trim() -> usize {
         return 0;
     }
     let own = local::heap();
+    let mut bytes = 0;
     if !own.is_nobody() {
         let _inside = own.enter();
         own.outbox.send_all();
-        own.collect_inbox();
         own.home.set(0);
-        SizeClass::all().for_each(|class| match rung.hollows() {
+        bytes += own.collect_inbox();
+        let currents = SizeClass::all().map(|class| match rung.hollows() {
             true => own.uninstall(class),
             false => own.uninstall_if_unused(class),
         });
+        bytes += currents.sum::<usize>();
     }
-    span::give_back_kept() + sweep(Age::Any).bytes
+    bytes + span::give_back_kept() + sweep(Age::Any).bytes
 }
 
 impl ThreadHeap {
@@ -34,10 +36,10 @@ impl ThreadHeap {
             return 0;
         }
         self.outbox.send_all();
-        self.collect_inbox();
         self.home.set(0);
-        SizeClass::all().for_each(|class| self.uninstall_if_unused(class));
-        self.release_empties(|_| true)
+        let collected = self.collect_inbox();
+        let unused = SizeClass::all().map(|class| self.uninstall_if_unused(class));
+        collected + unused.sum::<usize>() + self.release_empties(|_| true)
     }
 
     /// Publishes everything: sums are exact for what this thread did.

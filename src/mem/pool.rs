@@ -354,13 +354,15 @@ impl Pool {
     ///
     /// The blocks are this pool's, used, and the caller's to free.
     pub unsafe fn post(&self, first: NonNull<Block>, last: NonNull<Block>, count: usize) -> Posted {
-        let (used, start) = (self.used(), self.start());
+        let start = self.start();
         let offset = first.addr().get() - start.addr().get();
         let mut seen = self.remote.0.load(Relaxed);
         loop {
             // SAFETY: the last block is the caller's to link.
             unsafe { Block::set_next(last, Remote::first(seen, start)) };
             let waiting = Remote::count(seen) + count;
+            // Read anew: the owner may have taken some in since the last turn.
+            let used = self.used();
             let posted = Remote::word(offset, waiting);
             // Release pairs with the Acquire in `collect`: the links are visible to the owner.
             match self.remote.0.compare_exchange_weak(seen, posted, Release, Relaxed) {

@@ -5,5 +5,5 @@
 
 pub use core::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering, compiler_fence,
+    Ordering, compiler_fence, fence,
 };

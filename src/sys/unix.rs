@@ -28,6 +28,12 @@ pub fn reset_mapped_peak() {
     MAPPED_PEAK.store(MAPPED.load(Relaxed), Relaxed);
 }
 
+/// Sets what is mapped: for a forked child, which counts anew.
+pub fn recount_mapped(bytes: usize) {
+    MAPPED.store(bytes, Relaxed);
+    MAPPED_PEAK.fetch_max(bytes, Relaxed);
+}
+
 fn mapped_more(bytes: usize) {
     let now = MAPPED.fetch_add(bytes, Relaxed) + bytes;
     MAPPED_PEAK.fetch_max(now, Relaxed);

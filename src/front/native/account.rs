@@ -13,6 +13,7 @@ use crate::front::explain::Explain;
 use crate::heap::large;
 use crate::heap::local;
 use crate::heap::registry::REGISTRY;
+use crate::heap::sweep;
 use crate::heap::thread_heap::ThreadHeap;
 use crate::mem::arena::Arena;
 use crate::mem::arena_set::ARENAS;
@@ -87,6 +88,8 @@ pub fn explain() -> Explain {
         own.settle_all();
     }
     let mut explained = Explain::default();
+    // What a sweep unmaps, it unmaps outside the locks below.
+    let _no_sweep = sweep::pause();
     let registry = REGISTRY.lock();
     let arenas = ARENAS.lock();
     arenas.for_each(|arena| explained.add_arena(arena, own));
@@ -111,6 +114,7 @@ pub fn print() {
 pub fn check() {
     let own = local::heap();
     if !own.is_nobody() {
+        let _inside = own.enter();
         own.check();
     }
     ARENAS.lock().check();

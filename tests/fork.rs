@@ -1,0 +1,349 @@
+//! `fork`: the child of a process, at whatever moment its other threads were, allocates, frees what
+//! its parent had, starts threads and ends.
+//!
+//! The test program runs on the allocator that it tests. A child that does not end is a deadlock:
+//! it is killed after [`PATIENCE`], and the test fails.
+
+#![cfg(unix)]
+
+#[path = "support/child.rs"]
+mod child;
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use child::alone;
+use highwater::{Highwater, Retention};
+
+#[global_allocator]
+static GLOBAL: Highwater = Highwater::new();
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const FORKS: usize = if cfg!(debug_assertions) { 120 } else { 1000 };
+const GOOD: i32 = 0;
+const PANICKED: i32 = 101;
+
+/// How a child ends.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    /// `_exit`: nothing of the process's end happens.
+    AtOnce,
+    /// `exit`: what is registered for the end happens.
+    Ordinary,
+}
+
+/// Runs `work` in a forked child and waits for it.
+#[track_caller]
+fn forked(end: End, work: impl FnOnce()) {
+    // SAFETY: what the child calls is what is under test.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "no process to be had");
+    if child == 0 {
+        let code = match panic::catch_unwind(AssertUnwindSafe(work)) {
+            Ok(()) => GOOD,
+            Err(_) => PANICKED,
+        };
+        // SAFETY: ends the child.
+        unsafe {
+            if end == End::Ordinary {
+                libc::exit(code);
+            }
+            libc::_exit(code);
+        }
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let mut status = 0;
+    // SAFETY: `status` is valid for a write; the child is ours.
+    while unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) } == 0 {
+        if Instant::now() > deadline {
+            // SAFETY: a child of this process that nobody has waited for yet.
+            unsafe {
+                libc::kill(child, libc::SIGKILL);
+                libc::waitpid(child, &mut status, 0);
+            }
+            panic!("the child hangs");
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+    assert!(libc::WIFEXITED(status), "the child was ended by signal {}", libc::WTERMSIG(status));
+    assert_eq!(libc::WEXITSTATUS(status), GOOD, "the child's exit code");
+}
+
+const LENGTHS: [usize; 9] = [8, 24, 100, 640, 1000, 5000, 30_000, 100_000, 600_000];
+
+/// Blocks of every kind, filled.
+fn load(seed: u8, count: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|number| vec![seed; LENGTHS[number % LENGTHS.len()]]).collect()
+}
+
+#[track_caller]
+fn assert_intact(load: &[Vec<u8>], seed: u8) {
+    for bytes in load {
+        assert!(*bytes == vec![seed; bytes.len()], "{} bytes", bytes.len());
+    }
+}
+
+/// For a process in which no other thread is at work.
+#[track_caller]
+fn assert_sound() {
+    highwater::check();
+    let explained = highwater::explain();
+    assert_eq!(explained.sum(), explained.mapped, "the sum closes\n{explained}");
+    assert_eq!(explained.large, highwater::stats().large_bytes, "large bytes");
+}
+
+/// For a child, in which no other thread can hold back what it has counted.
+#[track_caller]
+fn assert_exact() {
+    assert_sound();
+    let explained = highwater::explain();
+    let stats = highwater::stats();
+    let small: usize = stats.classes().map(|class| class.blocks_live * class.block_size).sum();
+    assert_eq!(small + stats.large_bytes, stats.live_bytes, "live bytes by class");
+    assert_eq!(explained.live, small, "live small blocks by walk");
+}
+
+/// What a child of any process must be able to do.
+fn live_on(inherited: Vec<Vec<u8>>, seed: u8) {
+    assert_exact();
+    assert_intact(&inherited, seed);
+    let own = load(seed ^ 0xFF, 30);
+    drop(inherited);
+    assert_intact(&own, seed ^ 0xFF);
+    let threads: Vec<_> = (0..2).map(|number| thread::spawn(move || load(number, 30))).collect();
+    for (number, thread) in threads.into_iter().enumerate() {
+        assert_intact(&thread.join().unwrap(), number as u8);
+    }
+    assert_intact(&own, seed ^ 0xFF);
+    drop(own);
+    highwater::trim();
+    assert_exact();
+}
+
+// ---------------------------------------------------------------------------------------------
+// One thread.
+// ---------------------------------------------------------------------------------------------
+
+#[test]
+fn a_child_of_a_single_threaded_process_lives_on() {
+    alone(|| {
+        for rung in Retention::ALL {
+            highwater::set_retention(rung);
+            for round in 0..20 {
+                let mut mine = load(round, 100);
+                forked(End::AtOnce, || live_on(std::mem::take(&mut mine), round));
+                assert_intact(&mine, round);
+                forked(End::Ordinary, || live_on(std::mem::take(&mut mine), round));
+                assert_intact(&mine, round);
+                drop(mine);
+                assert_sound();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_child_of_a_process_with_one_thread_has_its_parents_counts() {
+    alone(|| {
+        let mine = load(1, 500);
+        // The test's process has more threads than one. Its child has not.
+        forked(End::AtOnce, || {
+            let own = load(2, 500);
+            let before = highwater::stats();
+            forked(End::AtOnce, || {
+                let stats = highwater::stats();
+                assert_eq!(stats.live_bytes, before.live_bytes);
+                assert_eq!(stats.mapped_bytes, before.mapped_bytes);
+                assert_eq!(stats.free_bytes, before.free_bytes);
+            });
+            assert_eq!(highwater::stats().live_bytes, before.live_bytes);
+            assert_intact(&own, 2);
+        });
+        assert_intact(&mine, 1);
+    });
+}
+
+#[test]
+fn children_of_children_live_on() {
+    alone(|| {
+        let mut mine = load(1, 100);
+        forked(End::AtOnce, || {
+            let mut theirs = load(2, 100);
+            forked(End::AtOnce, || {
+                live_on(std::mem::take(&mut mine), 1);
+                forked(End::Ordinary, || live_on(std::mem::take(&mut theirs), 2));
+            });
+            live_on(std::mem::take(&mut mine), 1);
+            live_on(std::mem::take(&mut theirs), 2);
+        });
+        assert_intact(&mine, 1);
+        drop(mine);
+        assert_sound();
+    });
+}
+
+#[test]
+fn a_thread_that_has_no_heap_can_fork() {
+    alone(|| {
+        let mine = load(1, 100);
+        thread::scope(|scope| {
+            scope.spawn(|| forked(End::AtOnce, || live_on(load(2, 20), 2)));
+        });
+        assert_intact(&mine, 1);
+        assert_sound();
+    });
+}
+
+// ---------------------------------------------------------------------------------------------
+// Many threads, at any moment.
+// ---------------------------------------------------------------------------------------------
+
+/// Allocates and frees in a tight loop, every kind of block, until told to stop.
+fn churn(seed: usize, stop: &AtomicBool, rounds: &AtomicUsize) {
+    let mut held: Vec<Vec<u8>> = Vec::new();
+    let mut random = 0x9E37_79B9_7F4A_7C15u64.wrapping_mul(seed as u64 + 1);
+    while !stop.load(Relaxed) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        // Large ones are rare, so that no kind takes all the time.
+        let kind = [0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 7, 8, 1, 2][random as usize % 16];
+        let length = LENGTHS[kind] + (random >> 40) as usize % 50;
+        held.push(Vec::with_capacity(length));
+        if held.len() > 200 {
+            held.swap_remove((random >> 20) as usize % 200);
+        }
+        if random % 5000 == 0 {
+            held.clear();
+        }
+        rounds.fetch_add(1, Relaxed);
+    }
+}
+
+/// Forks while `threads` churn. Each child frees what the forking thread and the others had.
+fn fork_in_a_storm(rung: Retention, threads: usize) {
+    highwater::set_retention(rung);
+    let (stop, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let begun = Barrier::new(threads + 1);
+    // Of threads that have ended, of threads that run, of this one.
+    let ended = thread::spawn(|| load(3, 60)).join().unwrap();
+    let mut inherited = vec![(3, ended), (4, load(4, 60))];
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|seed| {
+                let (stop, rounds, begun) = (&stop, &rounds, &begun);
+                let (give, take) = std::sync::mpsc::channel();
+                scope.spawn(move || {
+                    give.send(load(5, 60)).unwrap();
+                    begun.wait();
+                    churn(seed, stop, rounds);
+                });
+                take
+            })
+            .collect();
+        inherited.extend(workers.into_iter().map(|take| (5, take.recv().unwrap())));
+        begun.wait();
+        let ends = panic::catch_unwind(AssertUnwindSafe(|| {
+            for number in 0..FORKS {
+                let before = rounds.load(Relaxed);
+                let end = if number % 2 == 0 { End::AtOnce } else { End::Ordinary };
+                forked(end, || {
+                    let (seed, load) = inherited.remove(number % inherited.len());
+                    live_on(load, seed);
+                    inherited.drain(..).for_each(|(seed, load)| assert_intact(&load, seed));
+                    assert_exact();
+                });
+                // The next fork meets the threads somewhere else.
+                while rounds.load(Relaxed) < before + 50 {
+                    thread::yield_now();
+                }
+            }
+        }));
+        stop.store(true, Relaxed);
+        if let Err(panic) = ends {
+            panic::resume_unwind(panic);
+        }
+    });
+    for (seed, load) in &inherited {
+        assert_intact(load, *seed);
+    }
+    drop(inherited);
+    assert_sound();
+}
+
+#[test]
+fn children_live_on_whatever_other_threads_did_under_return_arenas() {
+    alone(|| fork_in_a_storm(Retention::ReturnArenas, 3));
+}
+
+#[test]
+fn children_live_on_whatever_other_threads_did_under_keep_arenas() {
+    alone(|| fork_in_a_storm(Retention::KeepArenas, 2));
+}
+
+#[test]
+fn children_live_on_whatever_other_threads_did_under_never_shrink() {
+    alone(|| fork_in_a_storm(Retention::NeverShrink, 2));
+}
+
+#[test]
+fn threads_that_start_and_end_at_the_moment_of_a_fork_do_no_harm() {
+    alone(|| {
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        let survivor = thread::spawn(|| load(6, 20)).join().unwrap();
+                        assert_intact(&survivor, 6);
+                    }
+                });
+            }
+            let mut mine = load(7, 100);
+            let ends = panic::catch_unwind(AssertUnwindSafe(|| {
+                for _ in 0..FORKS / 2 {
+                    forked(End::AtOnce, || {
+                        let mine = std::mem::take(&mut mine);
+                        assert_exact();
+                        assert_intact(&mine, 7);
+                        drop(mine);
+                        drop(load(8, 100));
+                        assert_exact();
+                    });
+                }
+            }));
+            stop.store(true, Relaxed);
+            if let Err(panic) = ends {
+                panic::resume_unwind(panic);
+            }
+        });
+        assert_sound();
+    });
+}
+
+#[test]
+fn several_threads_can_fork_at_once() {
+    alone(|| {
+        thread::scope(|scope| {
+            for seed in 0..3 {
+                scope.spawn(move || {
+                    for _ in 0..FORKS / 10 {
+                        let mut mine = load(seed, 50);
+                        forked(End::AtOnce, || {
+                            let mine = std::mem::take(&mut mine);
+                            assert_intact(&mine, seed);
+                            drop(mine);
+                            drop(load(9, 50));
+                            assert_exact();
+                        });
+                        assert_intact(&mine, seed);
+                    }
+                });
+            }
+        });
+        assert_sound();
+    });
+}
