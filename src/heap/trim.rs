@@ -21,7 +21,10 @@ pub fn trim() -> usize {
     loop {
         let vacated = ARENAS.lock().vacate(0);
         match vacated {
-            Some(arena) => bytes += arena.unmap(),
+            Some(arena) => match arena.unmap() {
+                0 => break,
+                given => bytes += given,
+            },
             None => break,
         }
     }

@@ -119,6 +119,23 @@ pub unsafe fn unmap(start: NonNull<u8>, bytes: usize) -> bool {
     gone
 }
 
+/// Drops the contents of a range of whole OS pages and keeps its address: it reads as zero again.
+///
+/// # Safety
+///
+/// The range is mapped, and nobody needs what is in it.
+pub unsafe fn purge(start: NonNull<u8>, bytes: usize) {
+    ADVISES.fetch_add(1, Relaxed);
+    // SAFETY: the caller's contract.
+    if unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) } != 0 || !DROPS {
+        // SAFETY: as above.
+        unsafe { start.as_ptr().write_bytes(0, bytes) };
+    }
+}
+
+/// Whether the advice to drop contents is obeyed at once.
+const DROPS: bool = cfg!(target_os = "linux");
+
 /// Makes the mapping at `start` `to` bytes long instead of `from`, elsewhere if it must, its bytes
 /// kept and what is new zeroed. `None` if the system cannot: nothing has then changed.
 ///
