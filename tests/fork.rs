@@ -216,7 +216,7 @@ fn churn(seed: usize, stop: &AtomicBool, rounds: &AtomicUsize) {
         if held.len() > 200 {
             held.swap_remove((random >> 20) as usize % 200);
         }
-        if random % 5000 == 0 {
+        if random.is_multiple_of(5000) {
             held.clear();
         }
         rounds.fetch_add(1, Relaxed);
