@@ -134,6 +134,11 @@ fn leave(heap: &'static ThreadHeap) -> bool {
 
 /// Holds `heap` for a moment if nobody has it, to take its remote frees in and let empty pools go.
 pub fn tend(heap: &'static ThreadHeap) {
+    // Where nothing may go, the frees can wait for the heap's next thread; held for a moment, the heap
+    // would be missed by a thread that needs one, and a further heap made.
+    if !config::retention().classes_share() {
+        return;
+    }
     // Pairs with the fence in `leave`.
     fence(SeqCst);
     loop {
