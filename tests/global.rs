@@ -52,14 +52,14 @@ fn a_vector_grown_byte_by_byte_over_all_sizes_keeps_them() {
     let count = 6_000_000 * SCALE;
     let mut bytes = Vec::new();
     for number in 0..count {
-        bytes.push((number * 31 >> 3) as u8);
+        bytes.push(((number * 31) >> 3) as u8);
     }
-    assert!(bytes.iter().enumerate().all(|(number, &byte)| byte == (number * 31 >> 3) as u8));
+    assert!(bytes.iter().enumerate().all(|(number, &byte)| byte == ((number * 31) >> 3) as u8));
     while bytes.len() > 10 {
         bytes.truncate(bytes.len() / 2);
         bytes.shrink_to_fit();
     }
-    assert!(bytes.iter().enumerate().all(|(number, &byte)| byte == (number * 31 >> 3) as u8));
+    assert!(bytes.iter().enumerate().all(|(number, &byte)| byte == ((number * 31) >> 3) as u8));
 }
 
 #[test]
@@ -213,12 +213,12 @@ fn every_alignment_up_to_a_gibibyte_can_be_had_grown_and_zeroed() {
             // SAFETY: not of size 0; the blocks are used within their sizes and freed as they are.
             unsafe {
                 let block = alloc::alloc_zeroed(layout);
-                assert!(!block.is_null() && block.addr() % align == 0, "{layout:?}");
+                assert!(!block.is_null() && block.addr().is_multiple_of(align), "{layout:?}");
                 assert_eq!((block.read(), block.add(size - 1).read()), (0, 0), "{layout:?}");
                 block.write(1);
                 block.add(size - 1).write(2);
                 let grown = alloc::realloc(block, layout, size * 3);
-                assert!(!grown.is_null() && grown.addr() % align == 0, "{layout:?} grown");
+                assert!(!grown.is_null() && grown.addr().is_multiple_of(align), "{layout:?} grown");
                 assert_eq!(grown.read(), 1, "{layout:?}");
                 assert_eq!(grown.add(size - 1).read(), 2, "{layout:?}");
                 alloc::dealloc(grown, Layout::from_size_align(size * 3, align).unwrap());
@@ -244,7 +244,8 @@ fn what_no_machine_has_is_refused_with_null_and_the_next_call_works() {
             assert!(alloc::alloc(layout).is_null(), "{layout:?}");
             assert!(alloc::alloc_zeroed(layout).is_null(), "{layout:?}");
         }
-        assert_eq!(vec![7u8; 100].iter().map(|&byte| u32::from(byte)).sum::<u32>(), 700);
+        let numbers: Vec<usize> = (0..1000).collect();
+        assert_eq!(numbers.iter().sum::<usize>(), 499_500);
     }
 }
 

@@ -284,6 +284,11 @@ impl Parcel {
         };
         Parcel { at, layout }
     }
+
+    fn free(self) {
+        // SAFETY: the parcel's block, with its layout.
+        unsafe { GLOBAL.dealloc(self.at, self.layout) };
+    }
 }
 
 /// Runs `work` as the first thing that a thread does with the allocator: a bare thread of the
@@ -319,8 +324,7 @@ fn the_first_call_of_a_thread_can_be_a_free() {
             let parcel = Parcel::new(length);
             first_thing(move || {
                 let parcel = parcel;
-                // SAFETY: the parcel's block, with its layout.
-                unsafe { GLOBAL.dealloc(parcel.at, parcel.layout) };
+                parcel.free();
             });
             assert_eq!(highwater::stats().live_bytes, before, "{length} bytes");
         }
@@ -355,7 +359,8 @@ fn the_first_call_of_a_thread_can_be_a_realloc() {
 fn the_first_call_of_a_thread_can_be_for_zeroed_memory() {
     alone(|| {
         for length in LENGTHS {
-            drop(Parcel::new(length));
+            // What comes next is likely to be memory that was written to.
+            Parcel::new(length).free();
             let layout = Layout::from_size_align(length, 8).unwrap();
             first_thing(move || {
                 // SAFETY: not of size 0; read within it, and freed with its layout.
@@ -405,10 +410,8 @@ fn a_thread_that_never_allocates_frees_everything_of_another_that_has_ended() {
         let bytes: usize = parcels.iter().map(|parcel| parcel.layout.size()).sum();
         first_thing(|| {
             let parcels = parcels;
-            for parcel in &parcels {
-                // SAFETY: the parcel's block, with its layout; nobody uses it again.
-                unsafe { GLOBAL.dealloc(parcel.at, parcel.layout) };
-            }
+            // Their list is freed with its last, by this thread too.
+            parcels.into_iter().for_each(Parcel::free);
         });
         let after = highwater::stats().live_bytes;
         assert!(before - after >= bytes, "{} freed of {bytes}", before - after);

@@ -419,10 +419,11 @@ fn a_sparse_arena_drains_because_the_fullest_are_used_first() {
         let mut number = 0;
         held.retain(|block| {
             number += 1;
-            let sparse = block.at.addr() / ARENA % 2 == 0;
+            let sparse = (block.at.addr() / ARENA).is_multiple_of(2);
             if sparse { number % 64 == 0 } else { number % 8 != 0 }
         });
-        let sparse_left = held.iter().filter(|block| block.at.addr() / ARENA % 2 == 0).count();
+        let sparse_left =
+            held.iter().filter(|block| (block.at.addr() / ARENA).is_multiple_of(2)).count();
         assert!(sparse_left > 50);
         let before = highwater::stats();
         // Blocks are replaced one by one: each new one goes where it is full.

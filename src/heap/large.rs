@@ -158,7 +158,25 @@ pub unsafe fn free(start: NonNull<u8>) {
     }
     drop(large);
     // SAFETY: the caller gave the block up, and no record names it.
-    let _ = unsafe { sys::unmap(start, mapping.bytes) };
+    unsafe { unmap_or_keep(start, mapping.bytes) };
+}
+
+/// Unmaps a mapping. If the system refuses, which it does to a process with too many mappings, its
+/// contents go and it is kept for reuse. Returns bytes given back.
+///
+/// # Safety
+///
+/// The mapping is nobody's, and no record names it.
+unsafe fn unmap_or_keep(start: NonNull<u8>, bytes: usize) -> usize {
+    // SAFETY: the caller's contract.
+    if unsafe { sys::unmap(start, bytes) } {
+        return bytes;
+    }
+    // SAFETY: the caller's contract, and it is still mapped.
+    unsafe { sys::purge::purge(start, bytes) };
+    // Without room for a record it stays mapped for good, unused.
+    let _ = LARGE.lock().keep(start, bytes);
+    0
 }
 
 /// Makes a large block hold `size` bytes, elsewhere if it must, without copying. `None` if the
@@ -204,8 +222,9 @@ pub fn give_back_kept(bound: usize) -> usize {
         };
         drop(large);
         // SAFETY: off its list, and nobody's.
-        if unsafe { sys::unmap(mapping.start, mapping.bytes) } {
-            given += mapping.bytes;
+        match unsafe { unmap_or_keep(mapping.start, mapping.bytes) } {
+            0 => return given,
+            bytes => given += bytes,
         }
     }
 }
@@ -222,8 +241,9 @@ pub fn give_back_old(at_once: bool) -> Swept {
         };
         drop(large);
         // SAFETY: off its list, and nobody's.
-        if unsafe { sys::unmap(mapping.start, mapping.bytes) } {
-            swept.bytes += mapping.bytes;
+        match unsafe { unmap_or_keep(mapping.start, mapping.bytes) } {
+            0 => return swept,
+            bytes => swept.bytes += bytes,
         }
     }
 }

@@ -53,12 +53,16 @@ pub struct Taken {
 impl Arena {
     /// Maps an arena; `None` if the system gives no memory.
     pub fn map() -> Option<Arena> {
-        let start = sys::map_aligned(ARENA_SIZE, ARENA_SIZE)?;
+        sys::map_aligned(ARENA_SIZE, ARENA_SIZE).map(Arena::at)
+    }
+
+    /// An arena of zeroed memory that is mapped from `start` on, a multiple of its size.
+    pub fn at(start: NonNull<u8>) -> Arena {
         start.as_ptr().expose_provenance();
         let mut free = SlotSet::empty();
         free.insert(RECORD_SLOTS..SLOTS_PER_ARENA);
         let none = core::ptr::null_mut();
-        Some(Arena {
+        Arena {
             start,
             free,
             touched: SlotSet::empty(),
@@ -70,7 +74,7 @@ impl Arena {
             prev: none,
             all_next: none,
             all_prev: none,
-        })
+        }
     }
 
     /// The arena that holds `start`.

@@ -57,11 +57,20 @@ pub struct Vacated {
 }
 
 impl Vacated {
-    /// Gives the arena to the system: bytes given back. If the system refuses, they stay mapped for
-    /// good and unused; it does so only to a process with too many mappings.
+    /// Gives the arena to the system: bytes given back. If the system refuses, which it does to a
+    /// process with too many mappings, the arena's contents go and it is one of the set again.
     pub fn unmap(self) -> usize {
         // SAFETY: nothing of the arena is in use, and the set has forgotten it.
-        if unsafe { sys::unmap(self.start, ARENA_SIZE) } { ARENA_SIZE } else { 0 }
+        if unsafe { sys::unmap(self.start, ARENA_SIZE) } {
+            return ARENA_SIZE;
+        }
+        // SAFETY: as above, and it is still mapped.
+        unsafe { sys::purge::purge(self.start, ARENA_SIZE) };
+        let mut arenas = ARENAS.lock();
+        // Without room for its record it stays mapped for good, unused.
+        let admitted = arenas.admit(Arena::at(self.start));
+        arenas.returned -= usize::from(admitted.is_some());
+        0
     }
 }
 
@@ -182,11 +191,18 @@ impl ArenaSet {
     fn map(&mut self) -> Option<()> {
         let arena = Arena::map()?;
         let start = arena.start();
-        let Some(mut record) = self.store.add(arena) else {
+        if self.admit(arena).is_none() {
             // SAFETY: just mapped, and known to nobody.
             let _ = unsafe { sys::unmap(start, ARENA_SIZE) };
             return None;
-        };
+        }
+        Some(())
+    }
+
+    /// Makes an empty arena one of the set; `None` without room for its record.
+    fn admit(&mut self, arena: Arena) -> Option<()> {
+        let start = arena.start();
+        let mut record = self.store.add(arena)?;
         // SAFETY: the arena is mapped, and its first record is nobody else's.
         unsafe { Pool::tag_of(start.addr().get()).write(ArenaTag { arena: record }) };
         // SAFETY: just written, in a store that is ours.

@@ -72,6 +72,18 @@ const ADVICE: libc::c_int = libc::MADV_DONTNEED;
 /// Whether what was advised reads as zero afterwards: Linux promises it.
 const ADVICE_ZEROES: bool = cfg!(target_os = "linux");
 
+/// Purges one range at once.
+///
+/// # Safety
+///
+/// As for [`Batch::add`].
+pub unsafe fn purge(start: NonNull<u8>, bytes: usize) {
+    let mut batch = Batch::new();
+    // SAFETY: the caller's contract.
+    unsafe { batch.add(start, bytes) };
+    batch.purge();
+}
+
 fn purge_ranges(ranges: &[libc::iovec]) {
     let done = purge_vector(ranges);
     for range in ranges.iter().skip(done) {
