@@ -71,7 +71,8 @@ impl Tenancy {
     /// Nobody else claims: one at a time.
     fn begin_claim(&self) -> Option<Claim<'_>> {
         // Acquire pairs with the Release at another claim's end; SeqCst, as the barrier follows.
-        self.claimed.compare_exchange(0, 1, SeqCst, Relaxed).is_ok().then_some(Claim(self))
+        // A `Claim` that is made only to be dropped would end the other one.
+        self.claimed.compare_exchange(0, 1, SeqCst, Relaxed).ok().map(|_| Claim(self))
     }
 
     fn claim(&self) -> Option<Claim<'_>> {
