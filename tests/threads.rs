@@ -370,7 +370,11 @@ fn a_ring_of_threads_hands_every_block_on() {
 
 #[test]
 fn memory_grows_with_the_survivors_not_with_the_threads() {
-    serially(Retention::ReturnArenas, || {
+    alone(|| survivors_of_many_threads(Retention::ReturnArenas));
+}
+
+fn survivors_of_many_threads(rung: Retention) {
+    serially(rung, || {
         const ALIVE: usize = 100;
         let threads = if DEBUG { 3000 } else { 10_000 };
         let mut survivors = Vec::with_capacity(threads);
