@@ -27,9 +27,7 @@ pub fn child_main(accounts: &'static dyn Accounts) -> ExitCode {
 }
 
 fn run(accounts: &'static dyn Accounts) -> Result<Report> {
-    let task = env::args()
-        .nth(1)
-        .ok_or("a child of `cargo retention`: not for calling by hand")?;
+    let task = env::args().nth(1).ok_or("a child of `cargo retention`: not for calling by hand")?;
     let task: Task = serde_json::from_str(&task)?;
     let workload = workloads::find(&task.workload)
         .ok_or_else(|| format!("no workload `{}`", task.workload))?;
