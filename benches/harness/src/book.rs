@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use crate::bound::{self, Survivors};
 use crate::contenders::Accounts;
 use crate::kernel::{self, Memory};
 use crate::report::{Phase, Sample};
@@ -30,11 +31,7 @@ struct Mark {
 
 impl Mark {
     fn now() -> Mark {
-        Mark {
-            minor_faults: kernel::minor_faults(),
-            cpu: kernel::cpu_time(),
-            wall: Instant::now(),
-        }
+        Mark { minor_faults: kernel::minor_faults(), cpu: kernel::cpu_time(), wall: Instant::now() }
     }
 }
 
@@ -62,24 +59,64 @@ impl Book {
 
     /// Records the state after a statement, given as source text.
     pub fn record(&mut self, phase: Phase, statement: &'static str) {
+        let mut sample = self.look(phase, statement);
+        sample.allocator = self.accounts.figures();
+        self.keep(sample);
+    }
+
+    /// The same beside the bound of what is in use at this moment.
+    pub fn record_held(&mut self, statement: &'static str, held: &impl Survivors) {
+        let mut sample = self.look(Phase::Statement, statement);
+        sample.allocator = self.accounts.figures();
+        sample.bound_bytes = bound::bound_bytes(held);
+        self.keep(sample);
+    }
+
+    /// Records a pause that has lasted for `idled_s` seconds since the drop. The allocator is not even asked for
+    /// its figures: to it that might be a call like any other.
+    pub fn record_idle(&mut self, idled_s: u64, statement: &'static str) {
+        let mut sample = self.look(Phase::Idle, statement);
+        sample.idled_s = Some(idled_s);
+        self.keep(sample);
+    }
+
+    /// Adds the allocator's figures to the last sample.
+    pub fn complete_last(&mut self) {
+        if let Some(last) = self.samples.last_mut() {
+            last.allocator = self.accounts.figures();
+        }
+    }
+
+    /// What the clocks and the kernel say.
+    fn look(&self, phase: Phase, statement: &'static str) -> Sample {
         let (wall, cpu) = (self.mark.wall.elapsed(), kernel::cpu_time());
         let minor_faults = kernel::minor_faults();
-        assert!(
-            self.samples.len() < SAMPLES_MAX,
-            "a workload has at most {SAMPLES_MAX} statements"
-        );
-        let allocator = self.accounts.figures();
-        self.samples.push(Sample {
+        Sample {
             phase,
             statement: Cow::Borrowed(statement),
             resident_bytes: self.memory.resident_bytes(),
             resident_bytes_peak: self.memory.resident_bytes_peak(),
-            allocator,
+            bound_bytes: None,
+            idled_s: None,
+            allocator: None,
             wall_ns: nanoseconds(wall),
             cpu_ns: nanoseconds(cpu.saturating_sub(self.mark.cpu)),
             minor_faults: minor_faults - self.mark.minor_faults,
-        });
+        }
+    }
+
+    fn keep(&mut self, sample: Sample) {
+        assert!(
+            self.samples.len() < SAMPLES_MAX,
+            "a workload has at most {SAMPLES_MAX} statements"
+        );
+        self.samples.push(sample);
         self.mark = Mark::now();
+    }
+
+    /// Bytes of this process's memory, those that it shares with others divided among them.
+    pub fn proportional_bytes(&self) -> Option<u64> {
+        self.memory.proportional_bytes()
     }
 
     /// The samples, the statements' text in the shape of one line each.
@@ -123,9 +160,7 @@ mod tests {
 
     #[test]
     fn every_statement_is_recorded_under_its_text_and_its_variables_stay() {
-        let mut stage = Stage {
-            book: Book::new(&ACCOUNTS),
-        };
+        let mut stage = Stage { book: Book::new(&ACCOUNTS) };
         lines! { stage;
             let mut numbers: Vec<u64> = Vec::new();
             for number in 0..4 {
