@@ -19,6 +19,8 @@ pub struct Book {
     samples: Vec<Sample>,
     memory: Memory,
     accounts: &'static dyn Accounts,
+    /// Whether the allocator's figures are left out of the samples after statements.
+    alone: bool,
     mark: Mark,
 }
 
@@ -41,8 +43,15 @@ impl Book {
             samples: Vec::with_capacity(SAMPLES_MAX),
             memory: Memory::open(),
             accounts,
+            alone: false,
             mark: Mark::now(),
         }
+    }
+
+    /// From now on statements are recorded without the allocator's figures. To ask for them is a call, and a call
+    /// may do what nobody else would have done then, such as collect what another thread has freed.
+    pub fn leave_allocator_alone(&mut self) {
+        self.alone = true;
     }
 
     /// Called before a run of statements: records the baseline if there is none, and starts the clocks.
@@ -60,14 +69,15 @@ impl Book {
     /// Records the state after a statement, given as source text.
     pub fn record(&mut self, phase: Phase, statement: &'static str) {
         let mut sample = self.look(phase, statement);
-        sample.allocator = self.accounts.figures();
+        if !(self.alone && phase == Phase::Statement) {
+            sample.allocator = self.accounts.figures();
+        }
         self.keep(sample);
     }
 
-    /// The same beside the bound of what is in use at this moment.
+    /// Records the memory after a statement beside the bound of what is in use then.
     pub fn record_held(&mut self, statement: &'static str, held: &impl Survivors) {
         let mut sample = self.look(Phase::Statement, statement);
-        sample.allocator = self.accounts.figures();
         sample.bound_bytes = bound::bound_bytes(held);
         self.keep(sample);
     }
@@ -149,7 +159,10 @@ macro_rules! lines {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
     use super::*;
+    use crate::report::Figures;
     use crate::tally::Tally;
 
     struct Stage {
@@ -181,5 +194,38 @@ mod tests {
         );
         assert_eq!(samples[0].phase, Phase::Baseline);
         assert_eq!(samples[1].phase, Phase::Statement);
+    }
+
+    /// Counts how often it is asked.
+    struct Asked(AtomicU64);
+
+    impl Accounts for Asked {
+        fn describe(&self) -> String {
+            String::new()
+        }
+
+        fn figures(&self) -> Option<Figures> {
+            self.0.fetch_add(1, Relaxed);
+            None
+        }
+
+        fn block_bytes(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    #[test]
+    fn an_allocator_left_alone_is_asked_at_the_baseline_and_after_the_rest_only() {
+        static ASKED: Asked = Asked(AtomicU64::new(0));
+        let mut book = Book::new(&ASKED);
+        book.leave_allocator_alone();
+        book.start();
+        let at_baseline = ASKED.0.load(Relaxed);
+        book.record(Phase::Statement, "drop(a)");
+        book.record_held("peak", &());
+        book.record_idle(1, "(idle)");
+        assert_eq!(ASKED.0.load(Relaxed), at_baseline);
+        book.complete_last();
+        assert_eq!(ASKED.0.load(Relaxed), at_baseline + 1);
     }
 }
