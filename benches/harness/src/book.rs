@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use crate::bound::{self, Survivors};
 use crate::contenders::Accounts;
 use crate::kernel::{self, Memory};
 use crate::report::{Phase, Sample};
@@ -18,6 +19,8 @@ pub struct Book {
     samples: Vec<Sample>,
     memory: Memory,
     accounts: &'static dyn Accounts,
+    /// Whether the allocator's figures are left out of the samples after statements.
+    alone: bool,
     mark: Mark,
 }
 
@@ -30,11 +33,7 @@ struct Mark {
 
 impl Mark {
     fn now() -> Mark {
-        Mark {
-            minor_faults: kernel::minor_faults(),
-            cpu: kernel::cpu_time(),
-            wall: Instant::now(),
-        }
+        Mark { minor_faults: kernel::minor_faults(), cpu: kernel::cpu_time(), wall: Instant::now() }
     }
 }
 
@@ -44,8 +43,15 @@ impl Book {
             samples: Vec::with_capacity(SAMPLES_MAX),
             memory: Memory::open(),
             accounts,
+            alone: false,
             mark: Mark::now(),
         }
+    }
+
+    /// From now on statements are recorded without the allocator's figures. To ask for them is a call, and a call
+    /// may do what nobody else would have done then, such as collect what another thread has freed.
+    pub fn leave_allocator_alone(&mut self) {
+        self.alone = true;
     }
 
     /// Called before a run of statements: records the baseline if there is none, and starts the clocks.
@@ -62,24 +68,65 @@ impl Book {
 
     /// Records the state after a statement, given as source text.
     pub fn record(&mut self, phase: Phase, statement: &'static str) {
+        let mut sample = self.look(phase, statement);
+        if !(self.alone && phase == Phase::Statement) {
+            sample.allocator = self.accounts.figures();
+        }
+        self.keep(sample);
+    }
+
+    /// Records the memory after a statement beside the bound of what is in use then.
+    pub fn record_held(&mut self, statement: &'static str, held: &impl Survivors) {
+        let mut sample = self.look(Phase::Statement, statement);
+        sample.bound_bytes = bound::bound_bytes(held);
+        self.keep(sample);
+    }
+
+    /// Records a pause that has lasted for `idled_s` seconds since the drop. The allocator is not even asked for
+    /// its figures: to it that might be a call like any other.
+    pub fn record_idle(&mut self, idled_s: u64, statement: &'static str) {
+        let mut sample = self.look(Phase::Idle, statement);
+        sample.idled_s = Some(idled_s);
+        self.keep(sample);
+    }
+
+    /// Adds the allocator's figures to the last sample.
+    pub fn complete_last(&mut self) {
+        if let Some(last) = self.samples.last_mut() {
+            last.allocator = self.accounts.figures();
+        }
+    }
+
+    /// What the clocks and the kernel say.
+    fn look(&self, phase: Phase, statement: &'static str) -> Sample {
         let (wall, cpu) = (self.mark.wall.elapsed(), kernel::cpu_time());
         let minor_faults = kernel::minor_faults();
-        assert!(
-            self.samples.len() < SAMPLES_MAX,
-            "a workload has at most {SAMPLES_MAX} statements"
-        );
-        let allocator = self.accounts.figures();
-        self.samples.push(Sample {
+        Sample {
             phase,
             statement: Cow::Borrowed(statement),
             resident_bytes: self.memory.resident_bytes(),
             resident_bytes_peak: self.memory.resident_bytes_peak(),
-            allocator,
+            bound_bytes: None,
+            idled_s: None,
+            allocator: None,
             wall_ns: nanoseconds(wall),
             cpu_ns: nanoseconds(cpu.saturating_sub(self.mark.cpu)),
             minor_faults: minor_faults - self.mark.minor_faults,
-        });
+        }
+    }
+
+    fn keep(&mut self, sample: Sample) {
+        assert!(
+            self.samples.len() < SAMPLES_MAX,
+            "a workload has at most {SAMPLES_MAX} statements"
+        );
+        self.samples.push(sample);
         self.mark = Mark::now();
+    }
+
+    /// Bytes of this process's memory, those that it shares with others divided among them.
+    pub fn proportional_bytes(&self) -> Option<u64> {
+        self.memory.proportional_bytes()
     }
 
     /// The samples, the statements' text in the shape of one line each.
@@ -112,7 +159,10 @@ macro_rules! lines {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
     use super::*;
+    use crate::report::Figures;
     use crate::tally::Tally;
 
     struct Stage {
@@ -123,9 +173,7 @@ mod tests {
 
     #[test]
     fn every_statement_is_recorded_under_its_text_and_its_variables_stay() {
-        let mut stage = Stage {
-            book: Book::new(&ACCOUNTS),
-        };
+        let mut stage = Stage { book: Book::new(&ACCOUNTS) };
         lines! { stage;
             let mut numbers: Vec<u64> = Vec::new();
             for number in 0..4 {
@@ -146,5 +194,38 @@ mod tests {
         );
         assert_eq!(samples[0].phase, Phase::Baseline);
         assert_eq!(samples[1].phase, Phase::Statement);
+    }
+
+    /// Counts how often it is asked.
+    struct Asked(AtomicU64);
+
+    impl Accounts for Asked {
+        fn describe(&self) -> String {
+            String::new()
+        }
+
+        fn figures(&self) -> Option<Figures> {
+            self.0.fetch_add(1, Relaxed);
+            None
+        }
+
+        fn block_bytes(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    #[test]
+    fn an_allocator_left_alone_is_asked_at_the_baseline_and_after_the_rest_only() {
+        static ASKED: Asked = Asked(AtomicU64::new(0));
+        let mut book = Book::new(&ASKED);
+        book.leave_allocator_alone();
+        book.start();
+        let at_baseline = ASKED.0.load(Relaxed);
+        book.record(Phase::Statement, "drop(a)");
+        book.record_held("peak", &());
+        book.record_idle(1, "(idle)");
+        assert_eq!(ASKED.0.load(Relaxed), at_baseline);
+        book.complete_last();
+        assert_eq!(ASKED.0.load(Relaxed), at_baseline + 1);
     }
 }

@@ -11,40 +11,50 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::Result;
+use crate::contenders::{self, Contender};
 
 /// The child binaries by name.
 pub struct Children {
     programs: HashMap<String, PathBuf>,
+    /// Peers that did not build, by their feature.
+    left_out: Vec<&'static str>,
 }
 
 impl Children {
-    /// Builds every binary of this package as the parent was built; cargo speaks on standard error.
+    /// Builds every child that the contenders need, as the parent was built; cargo speaks on standard error.
+    ///
+    /// Each peer is built by itself: one that does not build is named and left out.
     ///
     /// # Errors
     ///
-    /// A sentence, if cargo cannot be started or the build fails.
-    pub fn build() -> Result<Children> {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args([
-            "build",
-            "--bins",
-            "--message-format",
-            "json-render-diagnostics",
-            "--manifest-path",
-        ]);
-        cargo.arg(manifest());
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
+    /// A sentence, if cargo cannot be started or the children that are no peers do not build.
+    pub fn build(contenders: &[&'static Contender]) -> Result<Children> {
+        let own: &[&str] =
+            if contenders::PEERS { &["--bins", "--features", "peers"] } else { &["--bins"] };
+        let programs =
+            build(own)?.ok_or("the child binaries do not build; cargo's messages are above")?;
+        let mut children = Children { programs, left_out: Vec::new() };
+        let mut peers: Vec<(&'static str, &'static str)> = contenders
+            .iter()
+            .filter_map(|contender| Some((contender.peer?, contender.binary)))
+            .collect();
+        peers.sort_unstable();
+        peers.dedup();
+        for (feature, binary) in peers {
+            match build(&["--features", feature, "--bin", binary])? {
+                Some(programs) => children.programs.extend(programs),
+                None => {
+                    eprintln!("{feature} does not build here; it is left out");
+                    children.left_out.push(feature);
+                }
+            }
         }
-        let output = cargo.stderr(Stdio::inherit()).output().map_err(|error| {
-            format!("cargo, which builds the child binaries, does not start: {error}")
-        })?;
-        if !output.status.success() {
-            return Err("the child binaries do not build; cargo's messages are above".into());
-        }
-        Ok(Children {
-            programs: programs(&String::from_utf8_lossy(&output.stdout)),
-        })
+        Ok(children)
+    }
+
+    /// Whether there is a program for this contender: there is none for a peer that did not build.
+    pub fn can_run(&self, contender: &Contender) -> bool {
+        contender.peer.is_none_or(|feature| !self.left_out.contains(&feature))
     }
 
     /// The program of this name.
@@ -54,6 +64,21 @@ impl Children {
     }
 }
 
+/// The executables that cargo built for these arguments; `None` if the build fails.
+fn build(arguments: &[&str]) -> Result<Option<HashMap<String, PathBuf>>> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--message-format", "json-render-diagnostics", "--manifest-path"]);
+    cargo.arg(manifest()).args(arguments);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let output = cargo.stderr(Stdio::inherit()).output().map_err(|error| {
+        format!("cargo, which builds the child binaries, does not start: {error}")
+    })?;
+    let built = output.status.success();
+    Ok(built.then(|| programs(&String::from_utf8_lossy(&output.stdout))))
+}
+
 /// The manifest of the harness.
 pub fn manifest() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")
@@ -61,16 +86,11 @@ pub fn manifest() -> PathBuf {
 
 /// The executables that cargo's messages name, one JSON object a line.
 fn programs(messages: &str) -> HashMap<String, PathBuf> {
-    let messages = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     messages
         .filter_map(|message| {
             let program = message["executable"].as_str()?;
-            Some((
-                message["target"]["name"].as_str()?.to_owned(),
-                PathBuf::from(program),
-            ))
+            Some((message["target"]["name"].as_str()?.to_owned(), PathBuf::from(program)))
         })
         .collect()
 }

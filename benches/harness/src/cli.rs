@@ -13,18 +13,22 @@ use crate::contenders::{self, Accounts, Contender};
 use crate::machine::Machine;
 use crate::results::{Results, Settings};
 use crate::session::Session;
-use crate::workloads::{self, Workload};
-use crate::{Result, corpus, interrupt, runner, stage, tables};
+use crate::workloads::{self, Group, Workload};
+use crate::{Result, corpus, interrupt, runner, tables};
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo retention                                   everything, in a few minutes
+  cargo retention                                   the essay's workloads, in a few minutes
   cargo retention list                              the workloads and the contenders
   cargo retention run --workload deepcopy           one workload under every contender
   cargo retention run --workload pickle,unpickle --contender return-arenas,system
   cargo retention run --workload index --input src  real input of your own
+  cargo retention run --workload giving-back        the other group: against the bound, at which price
   cargo retention run --scale 100                   a quick look: a hundredth of the elements
   cargo retention run --json out.json               every sample, for further use
+
+The peers (mimalloc, jemalloc, snmalloc, rusty_alloc) need a C++ compiler, and a tool that is built for them:
+  cargo run --release --manifest-path benches/harness/Cargo.toml --bin retention --features peers -- run ...
 
 Exit codes: 0 all measured, 1 a run failed, 2 a wrong name or argument, 130 interrupted.";
 
@@ -34,6 +38,9 @@ Exit codes: 0 all measured, 1 a run failed, 2 a wrong name or argument, 130 inte
 /// fresh process for each. Prints for every statement the resident memory after it, beside the allocator's own
 /// figures; then, for each program, the contenders beside each other: resident memory at the peak, after the
 /// program dropped what it had, and after idling for a second.
+///
+/// There are two groups of workloads. `essay` runs if nothing else is asked for. `giving-back` shows what goes home
+/// after a drop and after 1, 2 and 5 s of idling, against the bound: the OS pages that hold a survivor.
 #[derive(Parser)]
 #[command(name = "cargo retention", bin_name = "cargo retention", after_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -55,9 +62,9 @@ enum Action {
 
 #[derive(Args)]
 struct RunArgs {
-    /// Workloads to run, with commas between; all of them if not given
+    /// Workloads or groups of them to run, with commas between [default: essay]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = workload_parser())]
-    workload: Vec<&'static Workload>,
+    workload: Vec<Wanted>,
     /// Contenders to run them under, with commas between; all of them if not given
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = contender_parser())]
     contender: Vec<&'static Contender>,
@@ -70,6 +77,30 @@ struct RunArgs {
     /// Divide every element count by N, for a quick look
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     scale: u64,
+    /// How long a second of idling is, for tests that cannot wait
+    #[arg(long, value_name = "MS", default_value_t = 1_000, hide = true)]
+    second_ms: u64,
+}
+
+/// A name after `--workload`.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Workload(&'static Workload),
+    Group(Group),
+}
+
+impl Wanted {
+    fn find(name: &str) -> Option<Wanted> {
+        let group = Group::ALL.into_iter().find(|group| group.name() == name);
+        group.map(Wanted::Group).or_else(|| workloads::find(name).map(Wanted::Workload))
+    }
+
+    fn workloads(self) -> Vec<&'static Workload> {
+        match self {
+            Wanted::Workload(workload) => vec![workload],
+            Wanted::Group(group) => group.workloads().collect(),
+        }
+    }
 }
 
 /// Runs the command line; `tally` is the allocator of this process.
@@ -107,26 +138,20 @@ fn run(args: &RunArgs, tally: &'static dyn Accounts) -> Result<ExitCode> {
     let machine = Machine::here();
     writeln!(out, "{}", machine.line())?;
     let settings = settings(args, &session);
-    let results = Results {
-        machine,
-        settings,
-        workloads: session.run(&mut out)?,
-    };
+    let results = Results { machine, settings, workloads: session.run(&mut out)? };
     if let Some(file) = json {
         let mut file = BufWriter::new(file);
         serde_json::to_writer_pretty(&mut file, &results)?;
         file.flush()?;
     }
-    Ok(if results.any_failed() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if results.any_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn session(args: &RunArgs, tally: &'static dyn Accounts) -> Result<Session> {
-    let workloads = chosen(&args.workload, workloads::ALL, |workload| workload.name);
-    let contenders = chosen(&args.contender, contenders::ALL, |contender| contender.name);
+    let workloads = wanted_workloads(&args.workload);
+    let mut contenders = wanted_contenders(&args.contender);
+    let children = Children::build(&contenders)?;
+    contenders.retain(|contender| children.can_run(contender));
     let inputs = match &args.input {
         Some(folder) => vec![folder.clone()],
         None => corpus::dependency_folders()?,
@@ -135,42 +160,46 @@ fn session(args: &RunArgs, tally: &'static dyn Accounts) -> Result<Session> {
         workloads,
         contenders,
         scale: args.scale,
+        second_ms: args.second_ms,
         inputs,
-        children: Children::build()?,
+        children,
         tally,
     })
 }
 
 fn settings(args: &RunArgs, session: &Session) -> Settings {
     Settings {
-        workloads: session
-            .workloads
-            .iter()
-            .map(|workload| workload.name)
-            .collect(),
-        contenders: session
-            .contenders
-            .iter()
-            .map(|contender| contender.name)
-            .collect(),
+        workloads: session.workloads.iter().map(|workload| workload.name).collect(),
+        contenders: session.contenders.iter().map(|contender| contender.name).collect(),
         scale: args.scale,
         input: args.input.clone(),
-        idle_ms: stage::IDLE.as_millis(),
+        second_ms: args.second_ms,
         timeout_ms: runner::TIMEOUT.as_millis(),
     }
 }
 
-/// What was asked for, each once and in that order; everything if nothing was.
-fn chosen<T>(
-    asked: &[&'static T],
-    all: &'static [T],
+/// The workloads that were asked for; the essay's if none was.
+fn wanted_workloads(asked: &[Wanted]) -> Vec<&'static Workload> {
+    let asked = if asked.is_empty() { &[Wanted::Group(Group::Essay)] } else { asked };
+    let workloads = asked.iter().flat_map(|wanted| wanted.workloads());
+    each_once(workloads, |workload| workload.name)
+}
+
+/// The contenders that were asked for; all that there are if none was.
+fn wanted_contenders(asked: &[&'static Contender]) -> Vec<&'static Contender> {
+    if asked.is_empty() {
+        return contenders::here().collect();
+    }
+    each_once(asked.iter().copied(), |contender| contender.name)
+}
+
+/// Each once, where it stands first.
+fn each_once<T>(
+    asked: impl Iterator<Item = &'static T>,
     name: impl Fn(&T) -> &'static str,
 ) -> Vec<&'static T> {
-    if asked.is_empty() {
-        return all.iter().collect();
-    }
     let mut chosen: Vec<&'static T> = Vec::new();
-    for &one in asked {
+    for one in asked {
         if !chosen.iter().any(|other| name(other) == name(one)) {
             chosen.push(one);
         }
@@ -178,23 +207,21 @@ fn chosen<T>(
     chosen
 }
 
-fn workload_parser() -> impl TypedValueParser<Value = &'static Workload> {
-    PossibleValuesParser::new(workloads::ALL.iter().map(|workload| workload.name))
-        .map(|name| workloads::find(&name).expect("clap lets only names of the table through"))
+fn workload_parser() -> impl TypedValueParser<Value = Wanted> {
+    let groups = Group::ALL.iter().map(|group| group.name());
+    let names = groups.chain(workloads::ALL.iter().map(|workload| workload.name));
+    PossibleValuesParser::new(names)
+        .map(|name| Wanted::find(&name).expect("clap lets only names of the table through"))
 }
 
 fn contender_parser() -> impl TypedValueParser<Value = &'static Contender> {
-    PossibleValuesParser::new(contenders::ALL.iter().map(|contender| contender.name))
+    PossibleValuesParser::new(contenders::here().map(|contender| contender.name))
         .map(|name| contenders::find(&name).expect("clap lets only names of the table through"))
 }
 
 fn folder(path: &str) -> std::result::Result<PathBuf, String> {
     let path = PathBuf::from(path);
-    if path.is_dir() {
-        Ok(path)
-    } else {
-        Err("not a folder".to_owned())
-    }
+    if path.is_dir() { Ok(path) } else { Err("not a folder".to_owned()) }
 }
 
 /// The file is made before anything runs, so that a wrong path costs no minutes.
@@ -204,9 +231,7 @@ fn create(path: &PathBuf) -> Result<File> {
 
 /// Whether the reader of our output went away, as `head` does.
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]
@@ -224,31 +249,35 @@ mod tests {
 
     #[test]
     fn names_are_split_at_commas_and_each_runs_once() {
-        let Ok(Cli {
-            command: Some(Action::Run(args)),
-            ..
-        }) = parse("x run --workload fork,sizes,fork --scale 7")
+        let Ok(Cli { command: Some(Action::Run(args)), .. }) =
+            parse("x run --workload fork,sizes,fork --scale 7")
         else {
             panic!("a good command line is refused");
         };
-        let names: Vec<&str> = chosen(&args.workload, workloads::ALL, |workload| workload.name)
-            .iter()
-            .map(|workload| workload.name)
-            .collect();
+        let names: Vec<&str> =
+            wanted_workloads(&args.workload).iter().map(|workload| workload.name).collect();
         assert_eq!(names, ["fork", "sizes"]);
         assert_eq!(args.scale, 7);
-        assert_eq!(
-            chosen(&args.contender, contenders::ALL, |contender| contender.name).len(),
-            contenders::ALL.len()
-        );
+        assert_eq!(wanted_contenders(&args.contender).len(), contenders::here().count());
+    }
+
+    #[test]
+    fn a_group_stands_for_its_workloads_and_the_essay_for_nothing_said() {
+        let names = |line: &str| -> Vec<&str> {
+            let cli = parse(line).unwrap_or_else(|error| panic!("{error}"));
+            wanted_workloads(&cli.run.workload).iter().map(|workload| workload.name).collect()
+        };
+        let essay: Vec<&str> = Group::Essay.workloads().map(|workload| workload.name).collect();
+        assert_eq!(names("x"), essay);
+        let back = names("x --workload spike,giving-back");
+        assert_eq!((back[0], back.len()), ("spike", Group::GivingBack.workloads().count()));
     }
 
     #[test]
     fn a_wrong_name_is_answered_with_the_right_ones() {
-        for (line, right) in [
-            ("x run --workload fokr", "flat-read"),
-            ("x --contender glibc", "never-shrink"),
-        ] {
+        for (line, right) in
+            [("x run --workload fokr", "flat-read"), ("x --contender glibc", "never-shrink")]
+        {
             let error = parse(line).err().expect("a wrong name");
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(right), "{error}");

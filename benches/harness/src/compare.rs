@@ -43,10 +43,7 @@ impl Comparison {
             after_drop_bytes,
             idle_bytes: over(idle.and_then(|sample| sample.resident_bytes)),
             high_water_bytes: difference(
-                samples
-                    .iter()
-                    .filter_map(|sample| Some(sample.allocator?.live_bytes_peak))
-                    .max(),
+                samples.iter().filter_map(|sample| Some(sample.allocator?.live_bytes_peak)).max(),
                 baseline.and_then(|sample| Some(sample.allocator?.live_bytes)),
             ),
             retained_over_live: ratio(after_drop_bytes, report.survivors_bytes),
@@ -68,9 +65,7 @@ pub fn difference(bytes: Option<u64>, base: Option<u64>) -> Option<i64> {
 }
 
 fn ratio(retained: Option<i64>, live: u64) -> Option<f64> {
-    retained
-        .filter(|_| live > 0)
-        .map(|retained| retained as f64 / live as f64)
+    retained.filter(|_| live > 0).map(|retained| retained as f64 / live as f64)
 }
 
 #[cfg(test)]
@@ -86,11 +81,17 @@ mod tests {
             statement: "".into(),
             resident_bytes: Some(resident * MIB),
             resident_bytes_peak: Some(peak * MIB),
+            bound_bytes: None,
+            idled_s: None,
             allocator: Some(Figures {
                 live_bytes: live * MIB,
                 live_bytes_peak: live_peak * MIB,
                 free_bytes: 0,
                 mapped_bytes: resident * MIB,
+                maps: 0,
+                unmaps: 0,
+                remaps: 0,
+                advises: 0,
             }),
             wall_ns: 5,
             cpu_ns: 3,
@@ -102,6 +103,7 @@ mod tests {
         Report {
             allocator: String::new(),
             survivors_bytes,
+            bound_bytes: None,
             samples: vec![
                 sample(Phase::Baseline, 2, 2, 1, 1),
                 sample(Phase::Statement, 50, 70, 40, 60),
@@ -128,14 +130,7 @@ mod tests {
     #[test]
     fn the_baseline_and_the_idling_cost_no_time() {
         let comparison = Comparison::of(&report(0));
-        assert_eq!(
-            (
-                comparison.wall_ns,
-                comparison.cpu_ns,
-                comparison.minor_faults
-            ),
-            (10, 6, 4)
-        );
+        assert_eq!((comparison.wall_ns, comparison.cpu_ns, comparison.minor_faults), (10, 6, 4));
     }
 
     #[test]
@@ -147,17 +142,11 @@ mod tests {
     fn what_the_kernel_does_not_tell_is_not_known() {
         let mut report = report(1);
         for sample in &mut report.samples {
-            (
-                sample.resident_bytes,
-                sample.resident_bytes_peak,
-                sample.allocator,
-            ) = (None, None, None);
+            (sample.resident_bytes, sample.resident_bytes_peak, sample.allocator) =
+                (None, None, None);
         }
         let comparison = Comparison::of(&report);
-        assert_eq!(
-            (comparison.peak_bytes, comparison.retained_over_live),
-            (None, None)
-        );
+        assert_eq!((comparison.peak_bytes, comparison.retained_over_live), (None, None));
         assert_eq!(comparison.high_water_bytes, None);
     }
 

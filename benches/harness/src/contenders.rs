@@ -17,6 +17,25 @@ pub trait Accounts: Sync {
     fn block_bytes(&self) -> Option<u64>;
 }
 
+/// An allocator that keeps no figures which can be read without allocating.
+pub struct Silent {
+    pub describe: fn() -> String,
+}
+
+impl Accounts for Silent {
+    fn describe(&self) -> String {
+        (self.describe)()
+    }
+
+    fn figures(&self) -> Option<Figures> {
+        None
+    }
+
+    fn block_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
 /// One allocator under one setting.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contender {
@@ -25,8 +44,13 @@ pub struct Contender {
     /// The child binary that has this allocator.
     pub binary: &'static str,
     /// The environment that chooses the setting.
-    pub env: &'static [(&'static str, &'static str)],
+    pub env: Env,
+    /// The feature of this package that a peer's child is built with; none for those that are always there.
+    pub peer: Option<&'static str>,
 }
+
+/// Whether this tool was built to run the peers too.
+pub const PEERS: bool = cfg!(feature = "peers");
 
 /// Every contender, in the order of the tables.
 pub const ALL: &[Contender] = &[
@@ -45,31 +69,79 @@ pub const ALL: &[Contender] = &[
         "highwater: also, a wholly empty arena goes to the system",
         &[("HIGHWATER_RETENTION", "return-arenas")],
     ),
+    rung(
+        "return-pools",
+        "highwater: also, the OS pages of an empty pool",
+        &[("HIGHWATER_RETENTION", "return-pools")],
+    ),
+    rung(
+        "return-pages",
+        "highwater: also, every OS page without a live block in a pool in use",
+        &[("HIGHWATER_RETENTION", "return-pages")],
+    ),
     Contender {
         name: "system",
         about: "std::alloc::System: what a program gets that chooses nothing",
         binary: "child-system",
         env: &[],
+        peer: None,
     },
+    mimalloc("mimalloc", "mimalloc v3 as it comes: purges 1 s later", &[]),
+    mimalloc("mimalloc-eager", "mimalloc v3, purging at once", &[("MIMALLOC_PURGE_DELAY", "0")]),
+    jemalloc("jemalloc", "jemalloc as it comes: decays in 10 s", &[]),
+    jemalloc(
+        "jemalloc-eager",
+        "jemalloc, decay 0: purging at once",
+        &[("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")],
+    ),
+    jemalloc(
+        "jemalloc-thread",
+        "jemalloc with its background thread, decaying in 1 s",
+        &[("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0")],
+    ),
+    Contender {
+        name: "snmalloc",
+        about: "snmalloc as it comes",
+        binary: "child-snmalloc",
+        env: &[],
+        peer: Some("peer-snmalloc"),
+    },
+    rusty_alloc("rusty-alloc", "rusty_alloc as it comes", &[]),
+    rusty_alloc(
+        "rusty-alloc-eager",
+        "rusty_alloc, purging at once",
+        &[("RUSTY_ALLOC_PURGE_DELAY", "0")],
+    ),
 ];
 
+/// A setting of an allocator, from the environment.
+type Env = &'static [(&'static str, &'static str)];
+
 /// Highwater on one rung of its ladder.
-const fn rung(
-    name: &'static str,
-    about: &'static str,
-    env: &'static [(&'static str, &'static str)],
-) -> Contender {
-    Contender {
-        name,
-        about,
-        binary: "child-highwater",
-        env,
-    }
+const fn rung(name: &'static str, about: &'static str, env: Env) -> Contender {
+    Contender { name, about, binary: "child-highwater", env, peer: None }
 }
 
-/// The contender of this name.
+const fn mimalloc(name: &'static str, about: &'static str, env: Env) -> Contender {
+    Contender { name, about, binary: "child-mimalloc", env, peer: Some("peer-mimalloc") }
+}
+
+const fn jemalloc(name: &'static str, about: &'static str, env: Env) -> Contender {
+    Contender { name, about, binary: "child-jemalloc", env, peer: Some("peer-jemalloc") }
+}
+
+const fn rusty_alloc(name: &'static str, about: &'static str, env: Env) -> Contender {
+    Contender { name, about, binary: "child-rusty-alloc", env, peer: Some("peer-rusty-alloc") }
+}
+
+/// Those that this tool can run: the peers only where it was built with the feature `peers`.
+pub fn here() -> impl Iterator<Item = &'static Contender> {
+    ALL.iter().filter(|contender| PEERS || contender.peer.is_none())
+}
+
+/// The contender of this name, if this tool can run it.
 pub fn find(name: &str) -> Option<&'static Contender> {
-    ALL.iter().find(|contender| contender.name == name)
+    here().find(|contender| contender.name == name)
 }
 
 #[cfg(test)]
@@ -78,9 +150,15 @@ mod tests {
 
     #[test]
     fn every_contender_is_found_by_its_name() {
-        for contender in ALL {
+        for contender in here() {
             assert_eq!(find(contender.name), Some(contender));
         }
         assert_eq!(find("never"), None);
+    }
+
+    #[test]
+    fn a_peer_takes_part_only_in_a_tool_built_for_peers() {
+        assert_eq!(find("jemalloc").is_some(), PEERS);
+        assert!(find("return-pages").is_some());
     }
 }

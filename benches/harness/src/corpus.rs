@@ -35,11 +35,7 @@ impl Corpus {
     ///
     /// A sentence, if there is no file at all.
     pub fn list(folders: &[PathBuf], scale: u64) -> Result<Corpus> {
-        let mut corpus = Corpus {
-            files: Vec::new(),
-            next: 0,
-            read: Read::default(),
-        };
+        let mut corpus = Corpus { files: Vec::new(), next: 0, read: Read::default() };
         for folder in folders {
             corpus.walk(folder);
         }
@@ -123,26 +119,19 @@ pub fn dependency_folders() -> Result<Vec<PathBuf>> {
             "--filter-platform",
             env!("HARNESS_TARGET"),
         ])
-        .args([
-            OsStr::new("--manifest-path"),
-            crate::children::manifest().as_os_str(),
-        ])
+        .args([OsStr::new("--manifest-path"), crate::children::manifest().as_os_str()])
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
         return Err("`cargo metadata` failed".into());
     }
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
+    let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
     let mut folders: Vec<PathBuf> = packages
         .iter()
         .filter(|package| !package["source"].is_null())
         .filter_map(|package| {
-            Path::new(package["manifest_path"].as_str()?)
-                .parent()
-                .map(Path::to_path_buf)
+            Path::new(package["manifest_path"].as_str()?).parent().map(Path::to_path_buf)
         })
         .collect();
     folders.sort();
@@ -172,15 +161,7 @@ mod tests {
             texts.push(text);
         }
         assert_eq!(texts, ["one two", "three"]);
-        assert_eq!(
-            corpus.finish(),
-            Read {
-                files: 2,
-                bytes: 12,
-                not_text: 2,
-                unreadable: 0
-            }
-        );
+        assert_eq!(corpus.finish(), Read { files: 2, bytes: 12, not_text: 2, unreadable: 0 });
     }
 
     #[test]
@@ -192,10 +173,6 @@ mod tests {
     #[test]
     fn the_own_dependencies_are_there() {
         let folders = dependency_folders().expect("cargo answers");
-        assert!(
-            folders
-                .iter()
-                .any(|folder| folder.join("Cargo.toml").is_file())
-        );
+        assert!(folders.iter().any(|folder| folder.join("Cargo.toml").is_file()));
     }
 }

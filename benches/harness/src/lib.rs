@@ -5,7 +5,7 @@
 //!   cli       what was asked for               child       reads its task, runs one workload, reports
 //!   session   workloads x contenders  --task-> workloads   the statements that are measured
 //!   runner    one child, one deadline <report- book        a sample after every statement
-//!   compare   samples to figures               kernel      resident memory, faults, CPU time
+//!   compare, returned   samples to figures     kernel      resident memory, faults, CPU time
 //!   tables, results   text and JSON
 //! ```
 //!
@@ -19,7 +19,7 @@
 compile_error!("the harness needs a unix system: it forks, and it kills process groups");
 
 pub mod book;
-
+pub mod bound;
 pub mod child;
 pub mod children;
 pub mod cli;
@@ -30,8 +30,10 @@ pub mod glibc;
 pub mod interrupt;
 pub mod kernel;
 pub mod machine;
+pub mod population;
 pub mod report;
 pub mod results;
+pub mod returned;
 pub mod runner;
 pub mod session;
 pub mod stage;

@@ -52,10 +52,8 @@ impl Machine {
 
     /// The machine in one line.
     pub fn line(&self) -> String {
-        let commit = self
-            .commit
-            .as_deref()
-            .map_or(String::new(), |commit| format!(", commit {commit:.12}"));
+        let commit =
+            self.commit.as_deref().map_or(String::new(), |commit| format!(", commit {commit:.12}"));
         format!(
             "{}, {} CPUs, {}, {}{commit}, {}",
             self.kernel, self.cpus, self.target, self.rustc, self.date
@@ -108,13 +106,17 @@ fn commit() -> Option<String> {
 }
 
 fn environment() -> Vec<(String, String)> {
-    const PREFIXES: [&str; 3] = ["HIGHWATER_", "MALLOC_", "GLIBC_TUNABLES"];
+    const PREFIXES: [&str; 6] = [
+        "HIGHWATER_",
+        "MALLOC_",
+        "GLIBC_TUNABLES",
+        "MIMALLOC_",
+        "_RJEM_MALLOC_CONF",
+        "RUSTY_ALLOC_",
+    ];
     env::vars_os()
         .filter_map(|(key, value)| {
-            Some((
-                key.into_string().ok()?,
-                value.to_string_lossy().into_owned(),
-            ))
+            Some((key.into_string().ok()?, value.to_string_lossy().into_owned()))
         })
         .filter(|(key, _)| PREFIXES.iter().any(|prefix| key.starts_with(prefix)))
         .collect()

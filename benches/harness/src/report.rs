@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +18,19 @@ pub struct Task {
     pub prepared: PathBuf,
     /// The folders that `index` reads.
     pub inputs: Vec<PathBuf>,
+    /// Milliseconds in a second of idling: 1,000, but for tests that cannot wait.
+    pub second_ms: u64,
 }
 
 impl Task {
     /// An element count at the scale of this run, never none.
     pub fn count(&self, full: u64) -> u64 {
         (full / self.scale).max(1)
+    }
+
+    /// A time as long as a second, or as short as this run makes it.
+    pub fn second(&self) -> Duration {
+        Duration::from_millis(self.second_ms)
     }
 }
 
@@ -33,6 +41,18 @@ pub struct Figures {
     pub live_bytes_peak: u64,
     pub free_bytes: u64,
     pub mapped_bytes: u64,
+    /// System calls about memory since the process began, by what they do.
+    pub maps: u64,
+    pub unmaps: u64,
+    pub remaps: u64,
+    pub advises: u64,
+}
+
+impl Figures {
+    /// All system calls about memory.
+    pub fn system_calls(&self) -> u64 {
+        self.maps + self.unmaps + self.remaps + self.advises
+    }
 }
 
 /// What a sample was taken after.
@@ -45,6 +65,8 @@ pub enum Phase {
     Statement,
     /// A pause in which nobody called the allocator.
     Idle,
+    /// A fixed piece of work after the idling, done twice.
+    Afterwards,
 }
 
 /// The state of the process after one statement, and what the statement cost.
@@ -54,6 +76,10 @@ pub struct Sample {
     /// The statement's source text.
     pub statement: Cow<'static, str>,
     pub resident_bytes: Option<u64>,
+    /// Bytes of the OS pages that held a survivor at this moment, where the workload tells its survivors.
+    pub bound_bytes: Option<u64>,
+    /// Seconds idled since the drop, if this is a pause.
+    pub idled_s: Option<u64>,
     /// The most resident bytes since the baseline, also in the middle of a statement.
     pub resident_bytes_peak: Option<u64>,
     pub allocator: Option<Figures>,
@@ -77,6 +103,8 @@ pub struct Report {
     pub allocator: String,
     /// Bytes that the workload still holds at the end, by its own count of what it asked for.
     pub survivors_bytes: u64,
+    /// Bytes of all OS pages with a survivor at the end, where the workload tells its survivors.
+    pub bound_bytes: Option<u64>,
     pub samples: Vec<Sample>,
     pub figures: Vec<Figure>,
     /// Sentences for the reader, such as how much input was read.

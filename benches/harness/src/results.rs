@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::compare::Comparison;
 use crate::machine::Machine;
 use crate::report::{Figure, Report};
+use crate::returned::Returned;
 use crate::runner::Reason;
 
 /// A whole session.
@@ -25,7 +26,8 @@ pub struct Settings {
     pub scale: u64,
     /// The folder of `--input`; none for the harness's own dependencies.
     pub input: Option<PathBuf>,
-    pub idle_ms: u128,
+    /// A second of idling; less only where tests cannot wait.
+    pub second_ms: u64,
     pub timeout_ms: u128,
 }
 
@@ -52,7 +54,10 @@ pub struct Run {
 pub enum Outcome {
     Measured {
         comparison: Comparison,
-        report: Report,
+        /// For a workload that ends with a rest.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        returned: Option<Box<Returned>>,
+        report: Box<Report>,
     },
     Failed {
         failed: Reason,
@@ -61,20 +66,19 @@ pub enum Outcome {
 
 impl Run {
     pub fn measured(contender: &'static str, report: Report) -> Run {
+        let comparison = Comparison::of(&report);
         Run {
             contender,
             outcome: Outcome::Measured {
-                comparison: Comparison::of(&report),
-                report,
+                returned: Returned::of(&report, &comparison).map(Box::new),
+                comparison,
+                report: Box::new(report),
             },
         }
     }
 
     pub fn failed(contender: &'static str, reason: Reason) -> Run {
-        Run {
-            contender,
-            outcome: Outcome::Failed { failed: reason },
-        }
+        Run { contender, outcome: Outcome::Failed { failed: reason } }
     }
 
     /// The report, if there is one.
@@ -89,9 +93,6 @@ impl Run {
 impl Results {
     /// Whether any run failed.
     pub fn any_failed(&self) -> bool {
-        self.workloads
-            .iter()
-            .flat_map(|workload| &workload.runs)
-            .any(|run| run.report().is_none())
+        self.workloads.iter().flat_map(|workload| &workload.runs).any(|run| run.report().is_none())
     }
 }

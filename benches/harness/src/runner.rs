@@ -47,23 +47,14 @@ fn run(
     let [output, said] = ["stdout", "stderr"].map(|name| scratch.join(name));
     let create =
         |path: &Path| File::create(path).map_err(|error| format!("{}: {error}", path.display()));
-    command
-        .stdin(Stdio::null())
-        .stdout(create(&output)?)
-        .stderr(create(&said)?);
+    command.stdin(Stdio::null()).stdout(create(&output)?).stderr(create(&said)?);
     // A group of its own: a kill also reaches what the child forked.
     command.process_group(0);
-    let mut child = command
-        .spawn()
-        .map_err(|error| format!("it does not start: {error}"))?;
+    let mut child = command.spawn().map_err(|error| format!("it does not start: {error}"))?;
     let ended = wait(&mut child, timeout);
     let [output, said] = [output, said].map(|path| read_lossy(&path));
     let status = ended?;
-    if status.success() {
-        Ok((output, said))
-    } else {
-        Err(reason(status, &said))
-    }
+    if status.success() { Ok((output, said)) } else { Err(reason(status, &said)) }
 }
 
 /// Waits for the child's end; kills it at the deadline or at an interrupt.
@@ -104,9 +95,7 @@ fn reason(status: ExitStatus, said: &str) -> Reason {
         (None, None) => "an end of unknown kind".to_owned(),
     };
     // A panic ends with a hint at RUST_BACKTRACE, which tells nothing here.
-    match said
-        .lines()
-        .rfind(|line| !line.trim().is_empty() && !line.starts_with("note: run with"))
+    match said.lines().rfind(|line| !line.trim().is_empty() && !line.starts_with("note: run with"))
     {
         Some(line) => format!("{end}: {}", line.trim()),
         None => end,
@@ -140,15 +129,10 @@ mod tests {
     #[test]
     fn a_child_that_fails_says_why() {
         let hint = "note: run with `RUST_BACKTRACE=1` ...";
-        let answer = shell(
-            &format!("echo first >&2; echo no room >&2; echo '{hint}' >&2; exit 3"),
-            TIMEOUT,
-        );
+        let answer =
+            shell(&format!("echo first >&2; echo no room >&2; echo '{hint}' >&2; exit 3"), TIMEOUT);
         assert_eq!(answer, Err("exit code 3: no room".to_owned()));
-        assert_eq!(
-            shell("kill -SEGV $$", TIMEOUT),
-            Err("killed by signal 11".to_owned())
-        );
+        assert_eq!(shell("kill -SEGV $$", TIMEOUT), Err("killed by signal 11".to_owned()));
     }
 
     #[test]

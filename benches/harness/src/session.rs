@@ -24,6 +24,7 @@ pub struct Session {
     pub workloads: Vec<&'static Workload>,
     pub contenders: Vec<&'static Contender>,
     pub scale: u64,
+    pub second_ms: u64,
     pub inputs: Vec<PathBuf>,
     pub children: Children,
     /// The parent's own allocator, which counts what is asked for.
@@ -78,15 +79,13 @@ impl Session {
             scratch: folder.path().to_path_buf(),
             prepared: folder.path().to_path_buf(),
             inputs: self.inputs.clone(),
+            second_ms: self.second_ms,
         };
         progress.set_message(format!("{}: preparing", workload.name));
         progress.tick();
         let prepared = (workload.prepare)(&task).and_then(|()| self.reference(workload, &task));
-        let mut result = WorkloadResult {
-            workload: workload.name,
-            reference: Vec::new(),
-            runs: Vec::new(),
-        };
+        let mut result =
+            WorkloadResult { workload: workload.name, reference: Vec::new(), runs: Vec::new() };
         let unprepared = match prepared {
             Ok(reference) => {
                 result.reference = reference;
@@ -117,10 +116,7 @@ impl Session {
         progress: &ProgressBar,
     ) -> Result<Run> {
         let scratch = TempDir::with_prefix_in("child-", &task.prepared)?;
-        let task = Task {
-            scratch: scratch.path().to_path_buf(),
-            ..task.clone()
-        };
+        let task = Task { scratch: scratch.path().to_path_buf(), ..task.clone() };
         let program = self.children.program(contender.binary)?;
         Ok(match runner::run_child(program, contender, &task) {
             Ok(answer) => {
@@ -141,11 +137,7 @@ impl Session {
     }
 
     fn reference(&self, workload: &Workload, task: &Task) -> Result<Vec<Figure>> {
-        match workload
-            .figures
-            .as_ref()
-            .and_then(|figures| figures.reference.as_ref())
-        {
+        match workload.figures.as_ref().and_then(|figures| figures.reference.as_ref()) {
             Some(reference) => (reference.measure)(task, self.tally),
             None => Ok(Vec::new()),
         }

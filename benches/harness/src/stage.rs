@@ -1,19 +1,30 @@
 //! The stage: what a workload is given to run on.
 
 use std::borrow::Cow;
+use std::hint::black_box;
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::book::Book;
+use crate::bound::{self, Survivors};
 use crate::contenders::Accounts;
+use crate::population::{Object, object};
 use crate::report::{Figure, Phase, Report, Task};
-
-/// How long the process idles after the drop.
-pub const IDLE: Duration = Duration::from_secs(1);
 
 /// Figures that a workload may give.
 const FIGURES_MAX: usize = 64;
+
+/// Objects of the piece of work that is done after resting, and freed again: 32 MiB.
+const WORK_OBJECTS: u64 = 200_000;
+
+/// What a workload learns of its own rest.
+pub struct Rest {
+    /// Bytes of this process after 5 s, those shared with others divided among them.
+    pub proportional_bytes: Option<u64>,
+    /// How long the piece of work took right after the rest, and how long when done again.
+    pub work: [Duration; 2],
+}
 
 /// One run of one workload.
 pub struct Stage {
@@ -21,6 +32,7 @@ pub struct Stage {
     task: Task,
     accounts: &'static dyn Accounts,
     survivors_bytes: u64,
+    bound_bytes: Option<u64>,
     figures: Vec<Figure>,
     notes: Vec<String>,
 }
@@ -32,6 +44,7 @@ impl Stage {
             task,
             accounts,
             survivors_bytes: 0,
+            bound_bytes: None,
             figures: Vec::with_capacity(FIGURES_MAX),
             notes: Vec::new(),
         }
@@ -61,16 +74,15 @@ impl Stage {
         self.accounts.block_bytes()
     }
 
+    /// System calls that the allocator made so far, where it tells.
+    pub fn system_calls(&self) -> Option<u64> {
+        Some(self.accounts.figures()?.system_calls())
+    }
+
     /// Keeps a figure of the workload's own. Allocates nothing.
     pub fn figure(&mut self, name: &'static str, value: Option<f64>) {
-        assert!(
-            self.figures.len() < FIGURES_MAX,
-            "a workload gives at most {FIGURES_MAX} figures"
-        );
-        self.figures.push(Figure {
-            name: Cow::Borrowed(name),
-            value,
-        });
+        assert!(self.figures.len() < FIGURES_MAX, "a workload gives at most {FIGURES_MAX} figures");
+        self.figures.push(Figure { name: Cow::Borrowed(name), value });
     }
 
     /// Keeps a sentence for the reader. Allocates, so it is for after the idling.
@@ -84,8 +96,40 @@ impl Stage {
     pub fn idle(&mut self, survivors_bytes: u64) {
         self.survivors_bytes = survivors_bytes;
         self.book.start();
-        thread::sleep(IDLE);
+        thread::sleep(self.task.second());
         self.book.record(Phase::Idle, "(idle for 1 s)");
+    }
+
+    /// The end of a workload that shows what is given back: idles without a call to the allocator, with looks at
+    /// 1, 2 and 5 s; then does a fixed piece of work twice, so that what giving back costs afterwards is seen.
+    pub fn rest(&mut self, survivors: &impl Survivors) -> Rest {
+        self.survivors_bytes = bound::asked_bytes(survivors);
+        self.bound_bytes = bound::bound_bytes(survivors);
+        let second = self.task.second();
+        self.book.start();
+        thread::sleep(second);
+        self.book.record_idle(1, "(idle for 1 s)");
+        thread::sleep(second);
+        self.book.record_idle(2, "(idle for 2 s)");
+        thread::sleep(3 * second);
+        self.book.record_idle(5, "(idle for 5 s)");
+        let proportional_bytes = self.book.proportional_bytes();
+        self.book.complete_last();
+        let work = ["(work after the rest)", "(the same work again)"].map(|name| {
+            self.book.start();
+            let took = self.work();
+            self.book.record(Phase::Afterwards, name);
+            took
+        });
+        Rest { proportional_bytes, work }
+    }
+
+    /// The piece of work: objects are made, and all freed.
+    pub fn work(&self) -> Duration {
+        let start = Instant::now();
+        let objects: Vec<Object> = (0..self.count(WORK_OBJECTS)).map(object).collect();
+        drop(black_box(objects));
+        start.elapsed()
     }
 
     /// The figures so far.
@@ -97,6 +141,7 @@ impl Stage {
         Report {
             allocator: self.accounts.describe(),
             survivors_bytes: self.survivors_bytes,
+            bound_bytes: self.bound_bytes,
             samples: self.book.into_samples(),
             figures: self.figures,
             notes: self.notes,

@@ -34,12 +34,7 @@ impl Default for Tally {
 /// Adds and takes away in one step; nothing is counted in a thread that is ending.
 fn count(asked: usize, given_up: usize) {
     let _ = ASKED_BYTES.try_with(|bytes| {
-        bytes.set(
-            bytes
-                .get()
-                .wrapping_add(asked as u64)
-                .wrapping_sub(given_up as u64),
-        );
+        bytes.set(bytes.get().wrapping_add(asked as u64).wrapping_sub(given_up as u64));
     });
 }
 

@@ -16,11 +16,7 @@ pub fn mib(bytes: u64) -> String {
 /// A difference of bytes as MiB with one decimal and its sign; no sign for what rounds to zero.
 pub fn mib_signed(bytes: i64) -> String {
     let text = format!("{:+.1}", bytes as f64 / f64::from(1 << 20));
-    if text == "+0.0" || text == "-0.0" {
-        "0.0".to_owned()
-    } else {
-        text
-    }
+    if text == "+0.0" || text == "-0.0" { "0.0".to_owned() } else { text }
 }
 
 /// A whole number with its thousands apart: 1,234,567.
@@ -38,18 +34,13 @@ pub fn grouped(number: u64) -> String {
 
 /// A ratio: two decimals where they tell something.
 pub fn times(ratio: f64) -> String {
-    if ratio.abs() < 100.0 {
-        format!("{ratio:.2}")
-    } else {
-        grouped(ratio.abs().round() as u64)
-    }
+    if ratio.abs() < 100.0 { format!("{ratio:.2}") } else { grouped(ratio.abs().round() as u64) }
 }
 
 /// At most one decimal, and none where it would be zero.
 pub fn number(value: f64) -> String {
     let text = format!("{value:.1}");
-    text.strip_suffix(".0")
-        .map_or_else(|| text.clone(), str::to_owned)
+    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
 }
 
 /// The text of a figure, or the dash.
@@ -63,10 +54,7 @@ mod tests {
 
     #[test]
     fn white_space_of_any_kind_and_length_becomes_one_space() {
-        assert_eq!(
-            one_line("  let a =\n        f(b,\t c)  "),
-            "let a = f(b, c)"
-        );
+        assert_eq!(one_line("  let a =\n        f(b,\t c)  "), "let a = f(b, c)");
         assert_eq!(one_line(""), "");
     }
 
@@ -88,13 +76,7 @@ mod tests {
 
     #[test]
     fn ratios_and_figures_show_no_digits_that_tell_nothing() {
-        assert_eq!(
-            (times(1.5), times(1750.78)),
-            ("1.50".to_owned(), "1,751".to_owned())
-        );
-        assert_eq!(
-            (number(32.0), number(0.25)),
-            ("32".to_owned(), "0.2".to_owned())
-        );
+        assert_eq!((times(1.5), times(1750.78)), ("1.50".to_owned(), "1,751".to_owned()));
+        assert_eq!((number(32.0), number(0.25)), ("32".to_owned(), "0.2".to_owned()));
     }
 }

@@ -23,6 +23,10 @@ impl Accounts for HighwaterAccounts {
             live_bytes_peak: stats.live_bytes_peak as u64,
             free_bytes: stats.free_bytes as u64,
             mapped_bytes: stats.mapped_bytes as u64,
+            maps: stats.maps,
+            unmaps: stats.unmaps,
+            remaps: stats.remaps,
+            advises: stats.advises,
         })
     }
 

@@ -12,6 +12,10 @@ impl Memory {
         None
     }
 
+    pub fn proportional_bytes(&self) -> Option<u64> {
+        None
+    }
+
     pub fn resident_bytes_peak(&self) -> Option<u64> {
         None
     }

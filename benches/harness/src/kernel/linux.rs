@@ -28,6 +28,11 @@ impl Memory {
         field(self.rollup.as_ref()?, "Rss:").or_else(|| field(self.status.as_ref()?, "VmRSS:"))
     }
 
+    /// Bytes in RAM now, where those shared with other processes count in part.
+    pub fn proportional_bytes(&self) -> Option<u64> {
+        field(self.rollup.as_ref()?, "Pss:")
+    }
+
     /// The most bytes in RAM since the start or since [`reset_peak`](Memory::reset_peak).
     pub fn resident_bytes_peak(&self) -> Option<u64> {
         field(self.status.as_ref()?, "VmHWM:")

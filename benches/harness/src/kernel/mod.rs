@@ -19,10 +19,7 @@ pub fn cpu_time() -> Duration {
     if failed {
         return Duration::ZERO;
     }
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or(0),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Faults so far that needed no reading from disk: first touches, refaults after a purge, copies on write.
@@ -41,10 +38,7 @@ pub fn minor_faults() -> u64 {
 pub fn os_page_bytes() -> u64 {
     // SAFETY: `sysconf` has no preconditions.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    u64::try_from(bytes)
-        .ok()
-        .filter(|&bytes| bytes > 0)
-        .unwrap_or(4 << 10)
+    u64::try_from(bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(4 << 10)
 }
 
 #[cfg(test)]

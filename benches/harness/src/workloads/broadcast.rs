@@ -32,11 +32,7 @@ pub fn run(stage: &mut Stage) -> Result<()> {
         drop(dictionary);
     }
     stage.idle(
-        asked_bytes(&whole)
-            + blocks
-                .iter()
-                .map(|block| block.capacity() as u64)
-                .sum::<u64>(),
+        asked_bytes(&whole) + blocks.iter().map(|block| block.capacity() as u64).sum::<u64>(),
     );
     Ok(())
 }

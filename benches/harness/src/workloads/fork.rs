@@ -42,9 +42,7 @@ pub fn run(stage: &mut Stage) -> Result<()> {
 
 /// Two lists of strings, one string of each in turn.
 fn made_in_turns(count: u64) -> (Vec<String>, Vec<String>) {
-    (0..count)
-        .map(|index| (letters(index), letters(!index)))
-        .unzip()
+    (0..count).map(|index| (letters(index), letters(!index))).unzip()
 }
 
 /// Private bytes of the process: at the fork, after reading, after freeing, after allocating.
@@ -56,12 +54,7 @@ fn work(kept: &[String], freed: Vec<String>) -> Owned {
     let owned = || memory.private_dirty_bytes().unwrap_or(0);
     let count = freed.len();
     let at_fork = owned();
-    black_box(
-        kept.iter()
-            .chain(&freed)
-            .map(|text| usize::from(text.as_bytes()[0]))
-            .sum::<usize>(),
-    );
+    black_box(kept.iter().chain(&freed).map(|text| usize::from(text.as_bytes()[0])).sum::<usize>());
     let after_reading = owned();
     drop(freed);
     let after_freeing = owned();
@@ -94,9 +87,7 @@ fn forked(work: impl FnOnce() -> Owned) -> Result<Owned> {
 }
 
 fn tell(mut teller: PipeWriter, owned: Owned) -> io::Result<()> {
-    owned
-        .iter()
-        .try_for_each(|bytes| teller.write_all(&bytes.to_ne_bytes()))
+    owned.iter().try_for_each(|bytes| teller.write_all(&bytes.to_ne_bytes()))
 }
 
 fn hear(mut answer: PipeReader) -> io::Result<Owned> {

@@ -32,7 +32,7 @@ type Index = HashMap<String, Vec<Posting>, Hasher>;
 pub fn prepare(task: &Task) -> Result<()> {
     if task.inputs.is_empty() {
         return Err(
-            "the sources of the harness's dependencies are not there: say --input DIR".into(),
+            "the sources of the harness's dependencies are not there: say --input DIR".into()
         );
     }
     let mut corpus = Corpus::list(&task.inputs, task.scale)?;
@@ -60,14 +60,13 @@ pub fn run(stage: &mut Stage) -> Result<()> {
 
 /// Enters every word of a text.
 fn add(index: &mut Index, file: u32, text: &str) {
-    let words = text
-        .split(|c: char| !c.is_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty());
+    let words =
+        text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
     for (position, word) in (0..).zip(words) {
-        index.entry(word.to_lowercase()).or_default().push(Posting {
-            _file: file,
-            _position: position,
-        });
+        index
+            .entry(word.to_lowercase())
+            .or_default()
+            .push(Posting { _file: file, _position: position });
     }
 }
 
@@ -108,10 +107,7 @@ mod tests {
         add(&mut index, 0, "Pool, arena; pool_size");
         add(&mut index, 1, "arena POOL");
         let of = |word: &str| -> Vec<(u32, u32)> {
-            index[word]
-                .iter()
-                .map(|posting| (posting._file, posting._position))
-                .collect()
+            index[word].iter().map(|posting| (posting._file, posting._position)).collect()
         };
         assert_eq!(of("pool"), [(0, 0), (1, 1)]);
         assert_eq!(of("arena"), [(0, 1), (1, 0)]);
@@ -120,9 +116,7 @@ mod tests {
 
     #[test]
     fn about_one_word_in_a_thousand_is_kept() {
-        let kept = (0..100_000)
-            .filter(|number| kept(&format!("word{number}")))
-            .count();
+        let kept = (0..100_000).filter(|number| kept(&format!("word{number}"))).count();
         assert!((50..200).contains(&kept), "{kept} of 100,000");
     }
 }

@@ -28,11 +28,8 @@ impl Record {
     /// The record in a line of text: three fields with a space between.
     pub fn parse(line: &str) -> Result<Record> {
         let mut fields = line.split(' ');
-        let mut field = || {
-            fields
-                .next()
-                .ok_or_else(|| format!("a line with too few fields: {line}"))
-        };
+        let mut field =
+            || fields.next().ok_or_else(|| format!("a line with too few fields: {line}"));
         Ok(Record {
             ratio: field()?.parse()?,
             name: field()?.to_owned(),

@@ -28,10 +28,7 @@ pub fn run(stage: &mut Stage) -> Result<()> {
 
 /// The same objects in the calling process, whose allocator counts what is asked for.
 pub fn asked(task: &Task, accounts: &'static dyn Accounts) -> Result<Vec<Figure>> {
-    let task = Task {
-        scale: OBJECTS / ASKED_OBJECTS,
-        ..task.clone()
-    };
+    let task = Task { scale: OBJECTS / ASKED_OBJECTS, ..task.clone() };
     let mut stage = Stage::new(task, accounts);
     measure(&mut stage);
     Ok(stage.into_figures())
@@ -61,9 +58,8 @@ fn make<T>(stage: &mut Stage, name: &'static str, object: impl Fn(u64) -> T) -> 
     let before = stage.block_bytes();
     objects.extend((0..count).map(object));
     let after = stage.block_bytes();
-    let bytes = after
-        .zip(before)
-        .map(|(after, before)| after.saturating_sub(before) as f64 / count as f64);
+    let bytes =
+        after.zip(before).map(|(after, before)| after.saturating_sub(before) as f64 / count as f64);
     stage.figure(name, bytes);
     objects
 }

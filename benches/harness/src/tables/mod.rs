@@ -1,5 +1,8 @@
 //! Results as text: the line-by-line tables, the comparison, and the workload's own figures.
 
+mod held;
+mod returned;
+
 use std::fmt::Write as _;
 
 use comfy_table::{
@@ -11,7 +14,7 @@ use crate::contenders;
 use crate::report::{Figure, Phase, Report, Sample};
 use crate::results::{Outcome, Run, WorkloadResult};
 use crate::text::{NONE, mib, mib_signed, number, or_none, times};
-use crate::workloads::{self, Workload};
+use crate::workloads::{Group, Workload};
 
 /// Characters of a statement in one line of a table; longer ones are wrapped.
 const STATEMENT_WIDTH: u16 = 66;
@@ -23,48 +26,28 @@ const REASON_WIDTH: u16 = 30;
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('-').junction(' '));
 
-/// Everything about one workload: each contender line by line, then all beside each other.
+/// Everything about one workload: what its group is about, all contenders beside each other, and its own figures.
 pub fn workload(workload: &Workload, result: &WorkloadResult) -> String {
     let mut text = format!("\n== {}: {}\n", workload.name, workload.about);
-    for run in &result.runs {
-        match run.report() {
-            Some(report) => {
-                let _ = write!(
-                    text,
-                    "\n{} under {}, MiB\n{}\n",
-                    workload.name,
-                    run.contender,
-                    lines(report)
-                );
-            }
-            None => {
-                let _ = write!(
-                    text,
-                    "\n{} under {}\n{}\n",
-                    workload.name,
-                    run.contender,
-                    outcome(run)
-                );
-            }
+    let comparison = match workload.group {
+        Group::Essay => {
+            line_by_line(&mut text, workload, &result.runs);
+            comparison(&result.runs)
         }
-    }
+        Group::GivingBack => returned::comparison(&result.runs),
+    };
     let _ = write!(
         text,
-        "\n{} compared, MiB over each contender's own baseline\n{}\n",
+        "\n{} compared, MiB over each contender's own baseline\n{comparison}\n",
         workload.name,
-        comparison(&result.runs)
     );
+    if let Some(held) = held::moments(&result.runs) {
+        let _ = write!(text, "\n{}\n{held}\n", held::TITLE);
+    }
     if let Some(own) = &workload.figures {
-        let reference = own
-            .reference
-            .as_ref()
-            .map(|reference| (reference.name, result.reference.as_slice()));
-        let _ = write!(
-            text,
-            "\n{}\n{}\n",
-            own.title,
-            figures(&result.runs, reference)
-        );
+        let reference =
+            own.reference.as_ref().map(|reference| (reference.name, result.reference.as_slice()));
+        let _ = write!(text, "\n{}\n{}\n", own.title, figures(&result.runs, reference));
     }
     for note in notes(&result.runs) {
         let _ = writeln!(text, "\n{}: {note}", workload.name);
@@ -72,30 +55,46 @@ pub fn workload(workload: &Workload, result: &WorkloadResult) -> String {
     text
 }
 
-/// The workloads and contenders that there are.
+/// Each contender's statements.
+fn line_by_line(text: &mut String, workload: &Workload, runs: &[Run]) {
+    for run in runs {
+        let (unit, table) = match run.report() {
+            Some(report) => (", MiB", lines(report)),
+            None => ("", outcome(run)),
+        };
+        let _ = write!(text, "\n{} under {}{unit}\n{table}\n", workload.name, run.contender);
+    }
+}
+
+/// The workloads, group by group, and the contenders.
 pub fn catalogue() -> String {
-    let mut workloads = table(&["workload", "what it does"]);
-    for workload in workloads::ALL {
-        workloads.add_row([workload.name, workload.about]);
+    let mut text = String::new();
+    for group in Group::ALL {
+        let mut workloads = table(&["workload", "what it does"]);
+        for workload in group.workloads() {
+            workloads.add_row([workload.name, workload.about]);
+        }
+        let when = match group {
+            Group::Essay => "runs if nothing else is asked for",
+            Group::GivingBack => "by this name, or one by one",
+        };
+        let _ = write!(text, "{}: {when}\n{}\n\n", group.name(), workloads.trim_fmt());
     }
     let mut contenders = table(&["contender", "what it is"]);
-    for contender in contenders::ALL {
+    for contender in contenders::here() {
         contenders.add_row([contender.name, contender.about]);
     }
-    format!("{}\n\n{}\n", workloads.trim_fmt(), contenders.trim_fmt())
+    let _ = writeln!(text, "{}", contenders.trim_fmt());
+    if !contenders::PEERS {
+        text.push_str("\nThe peers are there with the feature `peers`: see --help.\n");
+    }
+    text
 }
 
 /// The essay's table: one line for each statement.
 fn lines(report: &Report) -> String {
-    let mut table = table(&[
-        "resident",
-        "increment",
-        "live",
-        "free",
-        "mapped",
-        "high-water",
-        "statement",
-    ]);
+    let mut table =
+        table(&["resident", "increment", "live", "free", "mapped", "high-water", "statement"]);
     align_numbers(&mut table, 0..6);
     wrap(&mut table, 6, STATEMENT_WIDTH);
     let mut before: Option<&Sample> = None;
@@ -107,10 +106,8 @@ fn lines(report: &Report) -> String {
 }
 
 fn line(before: Option<&Sample>, sample: &Sample) -> [String; 7] {
-    let increment = difference(
-        sample.resident_bytes,
-        before.and_then(|before| before.resident_bytes),
-    );
+    let increment =
+        difference(sample.resident_bytes, before.and_then(|before| before.resident_bytes));
     let own = sample.allocator;
     [
         or_none(sample.resident_bytes, mib),
@@ -176,10 +173,8 @@ fn mib_over(bytes: i64) -> String {
 
 /// A workload's own figures: a line for each, a column for each contender, before them the reference.
 fn figures(runs: &[Run], reference: Option<(&str, &[Figure])>) -> String {
-    let reports: Vec<(&str, Option<&Report>)> = runs
-        .iter()
-        .map(|run| (run.contender, run.report()))
-        .collect();
+    let reports: Vec<(&str, Option<&Report>)> =
+        runs.iter().map(|run| (run.contender, run.report())).collect();
     let heads = reference
         .iter()
         .map(|(name, _)| *name)
@@ -187,21 +182,17 @@ fn figures(runs: &[Run], reference: Option<(&str, &[Figure])>) -> String {
     let heads: Vec<&str> = [""].into_iter().chain(heads).collect();
     let mut table = table(&heads);
     align_numbers(&mut table, 1..heads.len());
-    let of_reports = reports
-        .iter()
-        .find_map(|(_, report)| Some(report.as_ref()?.figures.as_slice()));
-    let names = of_reports
-        .or(reference.map(|(_, figures)| figures))
-        .unwrap_or_default();
+    let of_reports =
+        reports.iter().find_map(|(_, report)| Some(report.as_ref()?.figures.as_slice()));
+    let names = of_reports.or(reference.map(|(_, figures)| figures)).unwrap_or_default();
     for Figure { name, .. } in names {
         let base = reference.and_then(|(_, figures)| value(figures, name));
         let mut row = vec![name.to_string()];
         row.extend(reference.map(|_| or_none(base, number)));
         row.extend(reports.iter().map(|(_, report)| {
-            or_none(
-                report.and_then(|report| value(&report.figures, name)),
-                |value| beside(value, base),
-            )
+            or_none(report.and_then(|report| value(&report.figures, name)), |value| {
+                beside(value, base)
+            })
         }));
         table.add_row(row);
     }
@@ -217,12 +208,7 @@ fn beside(value: f64, base: Option<f64>) -> String {
     base.map_or_else(
         || number(value),
         |base| {
-            format!(
-                "{} ({}{})",
-                number(value),
-                sign(value - base),
-                number((value - base).abs())
-            )
+            format!("{} ({}{})", number(value), sign(value - base), number((value - base).abs()))
         },
     )
 }
@@ -234,11 +220,7 @@ fn sign(difference: f64) -> &'static str {
 /// The notes of the runs, each once.
 fn notes(runs: &[Run]) -> Vec<&str> {
     let mut notes: Vec<&str> = Vec::new();
-    for note in runs
-        .iter()
-        .filter_map(Run::report)
-        .flat_map(|report| &report.notes)
-    {
+    for note in runs.iter().filter_map(Run::report).flat_map(|report| &report.notes) {
         if !notes.contains(&note.as_str()) {
             notes.push(note);
         }
@@ -288,6 +270,8 @@ mod tests {
             statement: statement.into(),
             resident_bytes: Some(resident_bytes),
             resident_bytes_peak: None,
+            bound_bytes: None,
+            idled_s: None,
             allocator: None,
             wall_ns: 250_000_000,
             cpu_ns: 0,
@@ -301,14 +285,12 @@ mod tests {
             sample(Phase::Statement, "let a = f()", 10 << 20),
             sample(Phase::Statement, "drop(a)", 4 << 20),
         ];
-        let figures = vec![Figure {
-            name: "integer".into(),
-            value: Some(value),
-        }];
+        let figures = vec![Figure { name: "integer".into(), value: Some(value) }];
         let notes = vec!["read 3 files".to_owned()];
         let report = Report {
             allocator: String::new(),
             survivors_bytes: 0,
+            bound_bytes: None,
             samples,
             figures,
             notes,
@@ -325,54 +307,29 @@ mod tests {
     fn a_line_has_the_memory_after_its_statement_and_the_difference_to_the_line_before() {
         let run = run("system", 32.0);
         let lines = cells(&lines(run.report().expect("a report")));
-        assert_eq!(
-            lines[2],
-            format!("2.0 {NONE} {NONE} {NONE} {NONE} (baseline)")
-        );
-        assert_eq!(
-            lines[3],
-            format!("10.0 +8.0 {NONE} {NONE} {NONE} {NONE} let a = f()")
-        );
-        assert_eq!(
-            lines[4],
-            format!("4.0 -6.0 {NONE} {NONE} {NONE} {NONE} drop(a)")
-        );
+        assert_eq!(lines[2], format!("2.0 {NONE} {NONE} {NONE} {NONE} (baseline)"));
+        assert_eq!(lines[3], format!("10.0 +8.0 {NONE} {NONE} {NONE} {NONE} let a = f()"));
+        assert_eq!(lines[4], format!("4.0 -6.0 {NONE} {NONE} {NONE} {NONE} drop(a)"));
     }
 
     #[test]
     fn a_failed_contender_fails_only_its_own_line() {
-        let runs = [
-            run("system", 32.0),
-            Run::failed("never-shrink", "exit code 3".to_owned()),
-        ];
+        let runs = [run("system", 32.0), Run::failed("never-shrink", "exit code 3".to_owned())];
         let lines = cells(&comparison(&runs));
-        assert_eq!(
-            lines[2],
-            format!("system 2.0 8.0 2.0 {NONE} {NONE} {NONE} 0.500")
-        );
-        assert!(
-            lines[3].starts_with("never-shrink failed: exit code 3 "),
-            "{}",
-            lines[3]
-        );
+        assert_eq!(lines[2], format!("system 2.0 8.0 2.0 {NONE} {NONE} {NONE} 0.500"));
+        assert!(lines[3].starts_with("never-shrink failed: exit code 3 "), "{}", lines[3]);
     }
 
     #[test]
     fn figures_stand_beside_their_reference() {
-        let asked = [Figure {
-            name: "integer".into(),
-            value: Some(8.0),
-        }];
+        let asked = [Figure { name: "integer".into(), value: Some(8.0) }];
         let lines = cells(&figures(&[run("system", 32.0)], Some(("asked", &asked))));
         assert_eq!(lines[2], "integer 8 32 (+24)");
     }
 
     #[test]
     fn a_note_that_all_contenders_make_is_printed_once() {
-        assert_eq!(
-            notes(&[run("system", 1.0), run("keep-arenas", 1.0)]),
-            ["read 3 files"]
-        );
+        assert_eq!(notes(&[run("system", 1.0), run("keep-arenas", 1.0)]), ["read 3 files"]);
     }
 
     #[test]
