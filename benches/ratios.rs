@@ -9,7 +9,7 @@ mod common;
 use std::alloc::GlobalAlloc;
 use std::time::Instant;
 
-use common::{Batch, HIGHWATER, MIMALLOC, Order, exchange, pair};
+use common::{Batch, HIGHWATER, MIMALLOC, Order, Sizes, exchange, pair};
 
 /// One kind of work, done once under either allocator. Answers with nanoseconds an operation.
 struct Row {
@@ -53,22 +53,15 @@ fn rounds_asked_for(args: &[String]) -> Result<usize, &str> {
 
 /// Every row, a `scale`th as long as for measuring.
 fn rows(scale: usize) -> Vec<Row> {
-    let mut rows = vec![
-        pairs::<16>(scale),
-        pairs::<64>(scale),
-        pairs::<256>(scale),
-        pairs::<1024>(scale),
-    ];
-    let kinds = [
-        ("64", Batch::of_one_size as fn(Order) -> Batch),
-        ("mixed", Batch::of_mixed_sizes),
-    ];
-    for (sizes, batch) in kinds {
+    let mut rows =
+        vec![pairs::<16>(scale), pairs::<64>(scale), pairs::<256>(scale), pairs::<1024>(scale)];
+    for (sizes_name, sizes) in Sizes::ALL {
         for (order_name, order) in Order::ALL {
+            let batch = || Batch::new(sizes, order);
             rows.push(Row {
-                name: format!("batch/{sizes}/{order_name}"),
-                highwater: batch_time(&HIGHWATER, batch(order), scale),
-                mimalloc: batch_time(&MIMALLOC, batch(order), scale),
+                name: format!("batch/{sizes_name}/{order_name}"),
+                highwater: batch_time(&HIGHWATER, batch(), scale),
+                mimalloc: batch_time(&MIMALLOC, batch(), scale),
             });
         }
     }
@@ -98,9 +91,7 @@ fn batch_time(
 ) -> Box<dyn FnMut() -> f64> {
     let turns = 100 / scale;
     let blocks = (turns * Batch::BLOCKS) as u64;
-    time(blocks, move || {
-        (0..turns).for_each(|_| batch.run(allocator))
-    })
+    time(blocks, move || (0..turns).for_each(|_| batch.run(allocator)))
 }
 
 fn time(operations: u64, mut work: impl FnMut() + 'static) -> Box<dyn FnMut() -> f64> {

@@ -50,57 +50,72 @@ impl Order {
     ];
 }
 
-/// Many blocks allocated, then all freed.
+/// Many blocks allocated, then all freed. A block and its size stand together, as in a `Vec` of
+/// `Vec`s: peers that make no use of the layout shall not win by a cache miss.
 pub struct Batch {
-    layouts: Vec<Layout>,
+    blocks: Vec<(*mut u8, usize)>,
     order: Vec<usize>,
-    blocks: Vec<*mut u8>,
+    one_size: bool,
+}
+
+/// What a batch's blocks are as large as.
+#[derive(Clone, Copy)]
+pub enum Sizes {
+    /// 64 bytes, known to the compiler, as in a `Vec` of boxes.
+    One,
+    /// 16 to 1024 bytes.
+    Mixed,
+}
+
+impl Sizes {
+    pub const ALL: [(&str, Sizes); 2] = [("64", Sizes::One), ("mixed", Sizes::Mixed)];
 }
 
 impl Batch {
     /// Blocks in a batch.
     pub const BLOCKS: usize = 10_000;
 
-    /// Blocks of 64 bytes.
-    pub fn of_one_size(order: Order) -> Self {
-        Self::new(order, |_| 64)
-    }
-
-    /// Blocks of 16 to 1024 bytes.
-    pub fn of_mixed_sizes(order: Order) -> Self {
-        Self::new(order, |random| 16 + random.below(1009))
-    }
-
-    fn new(order: Order, mut size: impl FnMut(&mut Random) -> usize) -> Self {
+    pub fn new(sizes: Sizes, order: Order) -> Self {
         let mut random = Random(0x9E37_79B9_7F4A_7C15);
-        let layout = |_| Layout::from_size_align(size(&mut random), 8).unwrap();
-        let layouts = (0..Self::BLOCKS).map(layout).collect();
+        let mut size = || match sizes {
+            Sizes::One => 64,
+            Sizes::Mixed => 16 + random.below(1009),
+        };
+        let blocks = (0..Self::BLOCKS).map(|_| (std::ptr::null_mut(), size())).collect();
         let mut indices: Vec<usize> = (0..Self::BLOCKS).collect();
         match order {
             Order::FirstInFirstOut => {}
             Order::LastInFirstOut => indices.reverse(),
             Order::Random => random.shuffle(&mut indices),
         }
-        let blocks = vec![std::ptr::null_mut(); Self::BLOCKS];
-        Self {
-            layouts,
-            order: indices,
-            blocks,
-        }
+        Self { blocks, order: indices, one_size: matches!(sizes, Sizes::One) }
     }
 
     pub fn run(&mut self, allocator: &impl GlobalAlloc) {
-        for (block, &layout) in self.blocks.iter_mut().zip(&self.layouts) {
+        if self.one_size {
+            self.run_with(allocator, |_| Layout::new::<[u64; 8]>());
+        } else {
+            self.run_with(allocator, |size| {
+                // SAFETY: 8 is a power of two, and the sizes are small.
+                unsafe { Layout::from_size_align_unchecked(size, 8) }
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn run_with(&mut self, allocator: &impl GlobalAlloc, layout: impl Fn(usize) -> Layout) {
+        for (block, size) in &mut self.blocks {
             // SAFETY: the size is not 0; the block is this large, unless there is no memory.
             unsafe {
-                *block = allocator.alloc(layout);
+                *block = allocator.alloc(layout(*size));
                 assert!(!block.is_null());
                 block.write(1);
             }
         }
         for &index in &self.order {
+            let (block, size) = self.blocks[index];
             // SAFETY: allocated above with this layout; each index occurs once.
-            unsafe { allocator.dealloc(self.blocks[index], self.layouts[index]) };
+            unsafe { allocator.dealloc(block, layout(size)) };
         }
     }
 }
