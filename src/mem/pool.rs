@@ -104,6 +104,12 @@ impl Pool {
         Self::at_aligned(start)
     }
 
+    /// The record of the small pool that holds `block`.
+    #[inline(always)]
+    pub fn of_small(block: NonNull<u8>) -> NonNull<Pool> {
+        Self::at_aligned(block.addr().get() & !(POOL_SMALL - 1))
+    }
+
     /// The record of what starts at `start`, a multiple of a small pool's size.
     ///
     /// The records of such places fill one slot of the four: which one, the arena's number tells,
