@@ -273,6 +273,15 @@ impl Pool {
         Some((first, count))
     }
 
+    /// Nothing is carved any more: for an empty pool, whose blocks then come in the order of their
+    /// addresses again.
+    pub fn forget_blocks(&self) {
+        self.free.set(block::NONE);
+        self.carved.set(0);
+        self.floor.set(0);
+        self.countdown.set(0);
+    }
+
     /// Declares every block carved and used: for a pool whose lists cannot be trusted any more.
     pub fn declare_full(&self) {
         self.free.set(block::NONE);
