@@ -87,6 +87,7 @@ unsafe extern "C" fn thread_ends(_: *mut c_void) {
 pub unsafe fn free_remote(block: NonNull<u8>, pool: &'static Pool, class: SizeClass) {
     let before = heap();
     if !before.is_nobody() {
+        before.count_free(class);
         // SAFETY: the caller's contract.
         return unsafe { before.outbox.add(block, pool, class) };
     }
@@ -94,6 +95,9 @@ pub unsafe fn free_remote(block: NonNull<u8>, pool: &'static Pool, class: SizeCl
         // SAFETY: the caller's contract. The heap may be one that owns the pool.
         Some(heap) => unsafe { heap.push(block, class) },
         // SAFETY: the caller's contract: a batch of one.
-        None => unsafe { outbox::send(pool, block.cast(), block.cast(), 1) },
+        None => unsafe {
+            crate::heap::ledger::publish(class, -1);
+            outbox::send(pool, block.cast(), block.cast(), 1)
+        },
     }
 }

@@ -216,6 +216,21 @@ impl ThreadHeap {
         self.inbox.swap(ptr::null_mut(), Acquire)
     }
 
+    /// Counts a free of another heap's block.
+    pub fn count_free(&self, class: SizeClass) {
+        let frees_left = self.bin(class).frees_left.get() - 1;
+        self.bin(class).frees_left.set(frees_left);
+        if frees_left == 0 {
+            self.publish_frees(class);
+        }
+    }
+
+    /// Publishes a pool's worth of frees.
+    pub fn publish_frees(&self, class: SizeClass) {
+        self.bin(class).frees_left.set(class.capacity() as u32);
+        ledger::publish(class, -(class.capacity() as isize));
+    }
+
     /// Counts `blocks` more on the current list, which has `remaining` now.
     pub fn hand(&self, class: SizeClass, blocks: usize, remaining: usize) {
         let bin = self.bin(class);
