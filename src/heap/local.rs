@@ -7,6 +7,7 @@ use core::ffi::c_void;
 use core::ptr::NonNull;
 use std::thread_local;
 
+use super::ledger;
 use super::outbox;
 use super::registry;
 use super::sweeper;
@@ -90,6 +91,7 @@ pub unsafe fn free_remote(block: NonNull<u8>, pool: &'static Pool, class: SizeCl
     let before = heap();
     if !before.is_nobody() {
         let inside = before.enter();
+        before.count_free(class);
         // SAFETY: the caller's contract.
         let sent = unsafe { before.outbox.add(block, pool, class) };
         drop(inside);
@@ -102,6 +104,9 @@ pub unsafe fn free_remote(block: NonNull<u8>, pool: &'static Pool, class: SizeCl
         // SAFETY: the caller's contract. The heap may be one that owns the pool.
         Some(heap) => unsafe { heap.push(block, class) },
         // SAFETY: the caller's contract: a batch of one.
-        None => unsafe { outbox::send(pool, block.cast(), block.cast(), 1) },
+        None => unsafe {
+            ledger::publish(class, -1);
+            outbox::send(pool, block.cast(), block.cast(), 1)
+        },
     }
 }

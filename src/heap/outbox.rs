@@ -6,8 +6,8 @@
 
 use core::ptr::{self, NonNull};
 
+use super::registry;
 use super::thread_heap::ThreadHeap;
-use super::{ledger, registry};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, OUTBOX_BLOCKS, OUTBOX_BYTES, OUTBOX_POOLS, RECORD_SIZE};
 use crate::mem::block::Block;
@@ -107,7 +107,6 @@ pub unsafe fn send(pool: &'static Pool, first: NonNull<Block>, last: NonNull<Blo
     let Some(owner) = ThreadHeap::of_owner(pool.owner()) else {
         return;
     };
-    ledger::publish(pool.class(), -(count as isize));
     // SAFETY: the caller's contract.
     let posted = unsafe { pool.post(first, last, count) };
     if posted.queue {

@@ -171,6 +171,8 @@ impl ThreadHeap {
     fn install(&'static self, pool: &'static Pool, class: SizeClass) {
         if pool.state() == State::Empty {
             self.empties.set(self.empties.get() - 1);
+            ledger::class(class).carved.add(-((pool.carved() - pool.absent()) as isize));
+            pool.forget_blocks();
         }
         let current = self.current(class);
         let free = pool.free.get();

@@ -20,8 +20,7 @@ impl ThreadHeap {
     pub fn after_free(&'static self, pool: &'static Pool, class: SizeClass) {
         let bin = self.bin(class);
         if bin.frees_left.get() == 0 {
-            bin.frees_left.set(class.capacity() as u32);
-            ledger::publish(class, -(class.capacity() as isize));
+            self.publish_frees(class);
         }
         if pool.countdown.get() == 0 {
             self.relist_after_frees(pool, 0);

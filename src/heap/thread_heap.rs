@@ -16,6 +16,7 @@ use super::claim::Tenancy;
 use super::outbox::Outbox;
 use super::{ledger, sweeper};
 use crate::base::class::SizeClass;
+use crate::base::geometry::POOL_SMALL;
 use crate::mem::block::{self, Block};
 use crate::mem::pool::{Owner, Pool};
 use crate::sync::atomic::{
@@ -93,16 +94,49 @@ impl ThreadHeap {
     /// The block was allocated as one of `class`, and nobody uses it any more.
     #[inline(always)]
     pub unsafe fn push(&'static self, block: NonNull<u8>, class: SizeClass) {
-        let current = self.current(class);
-        if block.addr().get().wrapping_sub(current.base.get()) < class.pool_size() {
-            let block = block.cast::<Block>();
-            // SAFETY: the caller gave the block up.
-            unsafe { Block::set_next(block, current.free.get()) };
-            current.free.set(block.as_ptr());
-        } else {
-            // SAFETY: the caller's contract.
+        if !self.push_current(block, class, class.pool_size()) {
+            // SAFETY: the caller's contract; the record is its pool's.
             unsafe { self.push_elsewhere(block, class) };
         }
+    }
+
+    /// As [`ThreadHeap::push`] for a class of small pools, whose size needs no look-up.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ThreadHeap::push`]; the class's pools are small ones.
+    #[inline(always)]
+    pub unsafe fn push_small(&'static self, block: NonNull<u8>, class: SizeClass) {
+        if !self.push_current(block, class, POOL_SMALL) {
+            // SAFETY: the caller's contract.
+            unsafe { self.push_small_elsewhere(block, class) };
+        }
+    }
+
+    /// Puts a block that its user gave up onto the current list if it lies in the current pool.
+    #[inline(always)]
+    fn push_current(&self, block: NonNull<u8>, class: SizeClass, pool_size: usize) -> bool {
+        let current = self.current(class);
+        if block.addr().get().wrapping_sub(current.base.get()) >= pool_size {
+            return false;
+        }
+        let block = block.cast::<Block>();
+        // SAFETY: the callers' contract: the block was given up.
+        unsafe { Block::set_next(block, current.free.get()) };
+        current.free.set(block.as_ptr());
+        true
+    }
+
+    #[inline(never)]
+    unsafe fn push_elsewhere(&'static self, block: NonNull<u8>, class: SizeClass) {
+        // SAFETY: the callers' contract.
+        unsafe { self.push_to(Pool::of(block, class), block, class) };
+    }
+
+    #[inline(never)]
+    unsafe fn push_small_elsewhere(&'static self, block: NonNull<u8>, class: SizeClass) {
+        // SAFETY: the callers' contract.
+        unsafe { self.push_to(Pool::of_small(block), block, class) };
     }
 
     /// Takes a block back that is not in the current pool: onto its own pool's list, or, if another
@@ -110,11 +144,11 @@ impl ThreadHeap {
     ///
     /// # Safety
     ///
-    /// As for [`ThreadHeap::push`].
-    #[inline(never)]
-    unsafe fn push_elsewhere(&'static self, block: NonNull<u8>, class: SizeClass) {
+    /// As for [`ThreadHeap::push`]; `pool` is the block's.
+    #[inline(always)]
+    unsafe fn push_to(&'static self, pool: NonNull<Pool>, block: NonNull<u8>, class: SizeClass) {
         // SAFETY: a used block's pool is taken, so its arena and its record are mapped.
-        let pool = unsafe { Pool::of(block, class).as_ref() };
+        let pool = unsafe { pool.as_ref() };
         if pool.owner() != self.as_owner() {
             // SAFETY: the caller's contract; the pool is not this heap's.
             return unsafe { super::local::free_remote(block, pool, class) };
@@ -193,6 +227,21 @@ impl ThreadHeap {
         }
         // Acquire pairs with the Release in `deliver`.
         self.inbox.swap(ptr::null_mut(), Acquire)
+    }
+
+    /// Counts a free of another heap's block.
+    pub fn count_free(&self, class: SizeClass) {
+        let frees_left = self.bin(class).frees_left.get() - 1;
+        self.bin(class).frees_left.set(frees_left);
+        if frees_left == 0 {
+            self.publish_frees(class);
+        }
+    }
+
+    /// Publishes a pool's worth of frees.
+    pub fn publish_frees(&self, class: SizeClass) {
+        self.bin(class).frees_left.set(class.capacity() as u32);
+        ledger::publish(class, -(class.capacity() as isize));
     }
 
     /// Counts `blocks` more on the current list, which has `remaining` now.

@@ -113,6 +113,12 @@ impl Pool {
         Self::at_aligned(start)
     }
 
+    /// The record of the small pool that holds `block`.
+    #[inline(always)]
+    pub fn of_small(block: NonNull<u8>) -> NonNull<Pool> {
+        Self::at_aligned(block.addr().get() & !(POOL_SMALL - 1))
+    }
+
     /// The record of what starts at `start`, a multiple of a small pool's size.
     ///
     /// The records of such places fill one slot of the four: which one, the arena's number tells,
@@ -323,6 +329,16 @@ impl Pool {
         };
         self.carved.set((carved + count) as u16);
         Some((first, count))
+    }
+
+    /// Nothing is carved any more: for an empty pool, whose blocks then come in the order of their
+    /// addresses again.
+    pub fn forget_blocks(&self) {
+        self.free.set(block::NONE);
+        self.carved.set(0);
+        self.set_purged(0, 0);
+        self.floor.set(0);
+        self.countdown.set(0);
     }
 
     /// Declares every block carved and used: for a pool whose lists cannot be trusted any more.

@@ -106,20 +106,23 @@ impl Highwater {
     /// whether all bytes are known to be zero.
     #[inline(never)]
     fn alloc_more(&self, layout: Layout) -> (*mut u8, bool) {
-        let (size, align) = (layout.size(), layout.align());
-        let found = match Home::of(size, align) {
-            Home::Pool(class) => match local::heap().pop(class) {
-                Some(block) => Some((block, false)),
-                None => return (self.refill(class), false),
+        match SizeClass::of(layout.size(), layout.align()) {
+            Some(class) => match local::heap().pop(class) {
+                Some(block) => (block.as_ptr(), false),
+                None => (self.refill(class), false),
             },
-            Home::Span => {
-                settings::read_once(self);
-                span::alloc(size, align)
-            }
-            Home::Large => {
-                settings::read_once(self);
-                large::alloc(size, align)
-            }
+            None => self.alloc_unpooled(layout),
+        }
+    }
+
+    #[inline(never)]
+    fn alloc_unpooled(&self, layout: Layout) -> (*mut u8, bool) {
+        let (size, align) = (layout.size(), layout.align());
+        settings::read_once(self);
+        let found = if span::fits(size, align) {
+            span::alloc(size, align)
+        } else {
+            large::alloc(size, align)
         };
         found.map_or((ptr::null_mut(), false), |(block, zero)| (block.as_ptr(), zero))
     }
@@ -131,13 +134,22 @@ impl Highwater {
     /// `block` was allocated with `layout`, and nobody uses it any more.
     #[inline(never)]
     unsafe fn dealloc_more(block: NonNull<u8>, layout: Layout) {
-        match Home::of(layout.size(), layout.align()) {
-            // SAFETY: the caller's contract; the layout tells the home, as it did at `alloc`.
-            Home::Pool(class) => unsafe { local::heap().push(block, class) },
+        match SizeClass::of(layout.size(), layout.align()) {
+            // SAFETY: the caller's contract; the layout tells the class, as it did at `alloc`.
+            Some(class) => unsafe { local::heap().push(block, class) },
+            // SAFETY: the caller's contract.
+            None => unsafe { Self::dealloc_unpooled(block, layout) },
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc_unpooled(block: NonNull<u8>, layout: Layout) {
+        if span::fits(layout.size(), layout.align()) {
+            // SAFETY: the caller's contract; the layout tells what it is, as it did at `alloc`.
+            unsafe { span::free(block) }
+        } else {
             // SAFETY: as above.
-            Home::Span => unsafe { span::free(block) },
-            // SAFETY: as above.
-            Home::Large => unsafe { large::free(block) },
+            unsafe { large::free(block) }
         }
     }
 
@@ -146,6 +158,7 @@ impl Highwater {
     /// # Safety
     ///
     /// As for [`GlobalAlloc::realloc`].
+    #[inline(never)]
     unsafe fn resize(block: NonNull<u8>, layout: Layout, size: usize) -> Option<NonNull<u8>> {
         let align = layout.align();
         match (Home::of(layout.size(), align), Home::of(size, align)) {
@@ -182,7 +195,7 @@ unsafe impl GlobalAlloc for Highwater {
         let block = unsafe { NonNull::new_unchecked(block) };
         match SizeClass::inlined(layout.size(), layout.align()) {
             // SAFETY: allocated with this layout, so of this class.
-            Some(class) => unsafe { local::heap().push(block, class) },
+            Some(class) => unsafe { local::heap().push_small(block, class) },
             // SAFETY: the caller's contract.
             None => unsafe { Self::dealloc_more(block, layout) },
         }
@@ -204,14 +217,21 @@ unsafe impl GlobalAlloc for Highwater {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller passes a block that `alloc` returned, which is not null.
-        let old = unsafe { NonNull::new_unchecked(block) };
-        // SAFETY: the caller's contract.
-        if let Some(resized) = unsafe { Self::resize(old, layout, size) } {
-            return resized.as_ptr();
+        let align = layout.align();
+        match (SizeClass::inlined(layout.size(), align), SizeClass::inlined(size, align)) {
+            (Some(from), Some(to)) if from == to => return block,
+            (Some(_), Some(_)) => {}
+            _ => {
+                // SAFETY: the caller passes a block that `alloc` returned, which is not null.
+                let old = unsafe { NonNull::new_unchecked(block) };
+                // SAFETY: the caller's contract.
+                if let Some(resized) = unsafe { Self::resize(old, layout, size) } {
+                    return resized.as_ptr();
+                }
+            }
         }
         // SAFETY: the caller has checked that `size` and the alignment make a layout.
-        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, align) };
         // SAFETY: as for `alloc`.
         let new = unsafe { self.alloc(wanted) };
         if !new.is_null() {
