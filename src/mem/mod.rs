@@ -6,5 +6,6 @@ pub mod arena_set;
 pub mod block;
 pub mod hollow;
 pub mod pool;
+pub mod remote;
 pub mod slots;
 pub mod store;
