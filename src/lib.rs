@@ -1,5 +1,4 @@
-//! A size-class allocator that gives memory back as far as you choose, accounts for every byte that
-//! it holds, and shows the price of each choice.
+#![doc = include_str!("../README.md")]
 
 #![no_std]
 #![deny(missing_docs)]
