@@ -1,5 +1,6 @@
+//! highwater: a memory allocator that gives memory back as far as you choose. The README follows.
+//!
 #![doc = include_str!("../README.md")]
-
 #![no_std]
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]

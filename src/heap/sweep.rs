@@ -18,13 +18,13 @@ use crate::sync::lock::{Mutex, RawLock};
 use crate::sys;
 use crate::sys::purge::Batch;
 
-/// Held by whoever sweeps. Rank 0: taken with no lock held and outside slow paths.
+/// Held by whoever sweeps, or for a step of a sweep. Rank 0: taken with no lock held and outside slow paths.
 static SWEEPING: Mutex<()> =
     Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, ());
 
 /// What is old enough.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Age {
+enum Age {
     /// What was seen at the last sweep and has not changed since.
     Old,
     /// Everything.
@@ -47,21 +47,68 @@ impl Swept {
     }
 }
 
-/// Sweeps, once no other thread does.
-pub fn sweep(age: Age) -> Swept {
+/// Gives back everything that the rung lets go, once no other thread sweeps.
+pub fn sweep_all() -> Swept {
     let _sweeping = SWEEPING.lock();
     let rung = config::retention();
     let mut swept = Swept::default();
-    swept.bytes += move_frees_on();
+    for_each_heap(|heap| swept.bytes += move_frees_on(heap));
     ARENAS.lock().begin_visit();
-    loop {
-        let Some(arena) = ARENAS.lock().visit_next() else { break };
-        swept.add(visit(arena, rung, age));
+    while let Some(arena) = next_arena() {
+        swept.add(visit(arena, rung, Age::Any));
     }
-    if rung.waits() || rung >= Retention::ReturnArenas && age == Age::Any {
-        swept.add(large::give_back_old(age == Age::Any));
+    if rung >= Retention::ReturnArenas {
+        swept.add(large::give_back_old(true));
     }
     swept
+}
+
+/// Gives back what is old, a heap and an arena at a time: a fork, or another sweep, can come between.
+pub fn sweep_old() -> Swept {
+    let mut swept = begin_old();
+    loop {
+        let step = step_old();
+        swept.add(step.swept);
+        if step.last {
+            return swept;
+        }
+    }
+}
+
+/// The first part of [`sweep_old`]: frees move on.
+pub fn begin_old() -> Swept {
+    let mut swept = Swept::default();
+    for_each_heap(|heap| {
+        let _sweeping = SWEEPING.lock();
+        swept.bytes += move_frees_on(heap);
+    });
+    let _sweeping = SWEEPING.lock();
+    ARENAS.lock().begin_visit();
+    swept
+}
+
+/// One step of a sweep.
+pub struct Step {
+    /// What it did.
+    pub swept: Swept,
+    /// The sweep is over.
+    pub last: bool,
+}
+
+/// A further part of [`sweep_old`]: one arena, or, at last, the large blocks.
+pub fn step_old() -> Step {
+    let _sweeping = SWEEPING.lock();
+    match next_arena() {
+        Some(arena) => {
+            let swept = visit(arena, config::retention(), Age::Old);
+            Step { swept, last: false }
+        }
+        None => Step { swept: large::give_back_old(false), last: true },
+    }
+}
+
+fn next_arena() -> Option<NonNull<Arena>> {
+    ARENAS.lock().visit_next()
 }
 
 /// As long as this lives, nobody sweeps.
@@ -84,21 +131,17 @@ pub unsafe fn unlock_after_fork() {
     unsafe { SWEEPING.force_unlock() };
 }
 
-/// Sends what every heap holds back, then has every heap take in what was sent to it. Returns bytes
-/// that went to the system.
-fn move_frees_on() -> usize {
+/// Sends what a heap holds back, and has it take in what was sent to it. Returns bytes that went to
+/// the system.
+fn move_frees_on(heap: &'static ThreadHeap) -> usize {
     let mut bytes = 0;
-    for_each_heap(|heap| {
-        with_heap(heap, |heap| heap.outbox.send_all());
-    });
-    for_each_heap(|heap| {
-        while let Some(collected) = with_heap(heap, |heap| heap.collect_pools(false)) {
-            bytes += collected.bytes;
-            if !collected.more {
-                break;
-            }
+    with_heap(heap, |heap| heap.outbox.send_all());
+    while let Some(collected) = with_heap(heap, |heap| heap.collect_pools(false)) {
+        bytes += collected.bytes;
+        if !collected.more {
+            break;
         }
-    });
+    }
     bytes
 }
 

@@ -9,7 +9,6 @@ use core::ffi::c_void;
 use core::ptr;
 
 use super::config;
-use super::sweep::{Age, sweep};
 use super::{ledger, sweep};
 use crate::policy::pace;
 use crate::sync::atomic::{
@@ -28,6 +27,8 @@ static STATE: AtomicU8 = AtomicU8::new(NONE);
 static DIRTY: AtomicBool = AtomicBool::new(false);
 /// When running threads sweep: the time of the next sweep.
 static DUE_MS: AtomicU64 = AtomicU64::new(0);
+/// When running threads sweep: one has begun, and steps are left.
+static UNDER_WAY: AtomicBool = AtomicBool::new(false);
 
 /// Sweeps in a row that must find nothing before the thread ends.
 const QUIET_SWEEPS: usize = 2;
@@ -40,11 +41,14 @@ pub fn turn_off() {
 /// Says that memory became free. Called outside slow paths' sections and locks.
 #[inline]
 pub fn nudge() {
-    if !DIRTY.load(Relaxed) && config::retention().waits() {
+    if !config::retention().waits() {
+        return;
+    }
+    if !DIRTY.load(Relaxed) {
         nudge_slow();
     }
     if STATE.load(Relaxed) == REFUSED {
-        sweep_if_due();
+        sweep_a_little();
     }
 }
 
@@ -58,13 +62,22 @@ fn nudge_slow() {
     }
 }
 
+/// One step of the sweep that goes on, or the beginning of one that is due: short enough for a
+/// thread's slow path.
 #[cold]
-fn sweep_if_due() {
+fn sweep_a_little() {
+    if UNDER_WAY.load(Relaxed) {
+        if sweep::step_old().last {
+            UNDER_WAY.store(false, Relaxed);
+        }
+        return;
+    }
     let (now, due) = (sys::now_ms(), DUE_MS.load(Relaxed));
     let next = now + pace::visit_every_ms(config::return_after_ms(), 1);
     if now >= due && DUE_MS.compare_exchange(due, next, AcqRel, Relaxed).is_ok() {
         DIRTY.store(false, Relaxed);
-        sweep::sweep(Age::Old);
+        sweep::begin_old();
+        UNDER_WAY.store(true, Relaxed);
     }
 }
 
@@ -74,7 +87,7 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
         sys::sleep_ms(pace::visit_every_ms(config::return_after_ms(), patience));
         DIRTY.store(false, SeqCst);
         let (purged, refaulted) = ledger::purged_and_refaulted();
-        let swept = sweep(Age::Old);
+        let swept = sweep::sweep_old();
         let (purged_now, refaulted_now) = ledger::purged_and_refaulted();
         patience = pace::patience(patience, purged_now - purged, refaulted_now - refaulted);
         quiet = if swept.young || swept.bytes > 0 || DIRTY.load(SeqCst) { 0 } else { quiet + 1 };

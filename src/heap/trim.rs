@@ -1,6 +1,6 @@
 //! Giving back now: where policy and mechanism meet.
 
-use super::sweep::{Age, sweep};
+use super::sweep::sweep_all;
 use super::thread_heap::ThreadHeap;
 use super::{config, local, span};
 use crate::base::class::SizeClass;
@@ -25,7 +25,7 @@ pub fn trim() -> usize {
         });
         bytes += currents.sum::<usize>();
     }
-    bytes + span::give_back_kept() + sweep(Age::Any).bytes
+    bytes + span::give_back_kept() + sweep_all().bytes
 }
 
 impl ThreadHeap {
