@@ -390,9 +390,11 @@ fn survivors_of_many_threads(rung: Retention) {
         }
         assert_eq!(survivors.len(), threads);
         let bytes: usize = survivors.iter().map(|block| block.size).sum();
-        let (first, last) = (mapped[0], *mapped.last().unwrap());
-        let grown = last.saturating_sub(first);
-        assert!(grown <= 2 * bytes + 2 * MIB, "{first} to {last} for {bytes} of survivors");
+        // After the third hundred: the survivors of the first lie in some arenas only, and how many
+        // is left to chance. From then on every hundred threads find the room of those before.
+        let (third, last) = (mapped[2], *mapped.last().unwrap());
+        let grown = last.saturating_sub(third);
+        assert!(grown <= bytes + 2 * MIB, "{third} to {last} for {bytes} of survivors");
         assert_sound();
     });
 }
