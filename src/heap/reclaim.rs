@@ -6,6 +6,7 @@ use super::sweep::hollow;
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger};
 use crate::base::class::SizeClass;
+use crate::base::geometry::RECLAIM_SLOTS;
 use crate::mem::pool::OCCUPANCIES;
 use crate::policy::pace;
 use crate::sys::purge::Batch;
@@ -18,15 +19,22 @@ impl ThreadHeap {
         if !config::retention().hollows() {
             return;
         }
-        let wanted = pace::reclaim(grown, ledger::free_bytes(), ledger::LIVE_BYTES.now());
-        if wanted > 0 {
-            self.grown.set(0);
-            self.reclaim(wanted);
+        if grown < RECLAIM_SLOTS {
+            return;
         }
+        let (reclaimed, refaulted) = (self.reclaimed.get() as usize, self.refaulted.get() as usize);
+        let reluctance = pace::reluctance(self.reluctance.get() as usize, reclaimed, refaulted);
+        let (free, live) = (ledger::free_bytes(), ledger::LIVE_BYTES.now());
+        let wanted = pace::reclaim(grown, reluctance, free, live);
+        self.grown.set(0);
+        self.refaulted.set(0);
+        self.reluctance.set(reluctance as u32);
+        self.reclaimed.set(if wanted > 0 { self.reclaim(wanted) as u32 } else { 0 });
     }
 
-    /// Purges about `wanted` OS pages of pools of this heap that hold few used blocks.
-    fn reclaim(&'static self, wanted: usize) {
+    /// Purges about `wanted` OS pages of pools of this heap that hold few used blocks. Returns how
+    /// many.
+    fn reclaim(&'static self, wanted: usize) -> usize {
         let mut batch = Batch::new();
         let (mut found, mut looked_at) = (0, 0);
         for occupancy in (OCCUPANCIES / 2..OCCUPANCIES).rev() {
@@ -34,7 +42,7 @@ impl ThreadHeap {
                 for pool in self.bin(class).partial[occupancy].iter() {
                     if found >= wanted || looked_at >= 4 * wanted {
                         batch.purge();
-                        return;
+                        return found;
                     }
                     if pool.is_looked_at() {
                         continue;
@@ -47,5 +55,6 @@ impl ThreadHeap {
             }
         }
         batch.purge();
+        found
     }
 }

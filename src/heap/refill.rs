@@ -115,6 +115,7 @@ impl ThreadHeap {
         // SAFETY: the current pool is this heap's.
         if let Some((first, count, pages)) = unsafe { pool.carve_again(sys::page_size()) } {
             ledger::refaulted(pages as usize);
+            self.refaulted.set(self.refaulted.get() + pages);
             self.hand_carved(class, first, count);
             return true;
         }

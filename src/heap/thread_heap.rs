@@ -36,6 +36,12 @@ pub struct ThreadHeap {
     pub pending: WordPtr<Pool>,
     /// Slots that became resident since the heap last looked for free OS pages in exchange.
     pub grown: Word32,
+    /// OS pages that it gave back for growth last, and those that it carved again since.
+    pub reclaimed: Word32,
+    /// See `reclaimed`.
+    pub refaulted: Word32,
+    /// Slots of growth for which it gives back one.
+    pub reluctance: Word32,
     /// Who works on the heap: see `claim.rs`.
     pub tenancy: Tenancy,
     /// The arena that the last pool came from. Pools that become empty are kept there only.
@@ -66,6 +72,9 @@ impl ThreadHeap {
             inbox: AtomicPtr::new(ptr::null_mut()),
             pending: WordPtr::new(ptr::null_mut()),
             grown: Word32::new(0),
+            reclaimed: Word32::new(0),
+            refaulted: Word32::new(0),
+            reluctance: Word32::new(1),
             tenancy: Tenancy::new(),
             home: WordSize::new(0),
             slots_given: Word32::new(0),

@@ -24,10 +24,17 @@ pub fn patience(now: u64, purged: u64, refaulted: u64) -> u64 {
 }
 
 /// Slots' worth of free OS pages to look for in one's own pools when `grown` slots became resident:
-/// none while the free bytes are few beside the live ones, or growth is small yet.
-pub fn reclaim(grown: usize, free_bytes: usize, live_bytes: usize) -> usize {
+/// one for each, or for each `reluctance` of them; none while the free bytes are few beside the live
+/// ones, or growth is small yet.
+pub fn reclaim(grown: usize, reluctance: usize, free_bytes: usize, live_bytes: usize) -> usize {
     let many = free_bytes > live_bytes / 8 + (1 << 20);
-    if grown >= RECLAIM_SLOTS && many { grown } else { 0 }
+    if grown >= RECLAIM_SLOTS && many { grown / reluctance } else { 0 }
+}
+
+/// The reluctance from now on, when of `reclaimed` OS pages `refaulted` were wanted again before the
+/// heap grew by so much once more: twice as large if more than a quarter were, else half as large.
+pub fn reluctance(now: usize, reclaimed: usize, refaulted: usize) -> usize {
+    if refaulted * 4 > reclaimed { (now * 2).min(RECLAIM_SLOTS) } else { (now / 2).max(1) }
 }
 
 #[cfg(test)]
@@ -44,10 +51,20 @@ mod tests {
 
     #[test]
     fn growth_reclaims_only_beside_much_free_memory() {
-        assert_eq!(reclaim(RECLAIM_SLOTS, 100 << 20, 10 << 20), RECLAIM_SLOTS);
-        assert_eq!(reclaim(RECLAIM_SLOTS, 1 << 20, 0), 0);
-        assert_eq!(reclaim(RECLAIM_SLOTS - 1, 100 << 20, 0), 0);
-        assert_eq!(reclaim(RECLAIM_SLOTS, 10 << 20, 100 << 20), 0);
+        assert_eq!(reclaim(RECLAIM_SLOTS, 1, 100 << 20, 10 << 20), RECLAIM_SLOTS);
+        assert_eq!(reclaim(RECLAIM_SLOTS, 4, 100 << 20, 10 << 20), RECLAIM_SLOTS / 4);
+        assert_eq!(reclaim(RECLAIM_SLOTS, 1, 1 << 20, 0), 0);
+        assert_eq!(reclaim(RECLAIM_SLOTS - 1, 1, 100 << 20, 0), 0);
+        assert_eq!(reclaim(RECLAIM_SLOTS, 1, 10 << 20, 100 << 20), 0);
+    }
+
+    #[test]
+    fn what_is_reclaimed_and_wanted_again_makes_reluctant_and_peace_undoes_it() {
+        assert_eq!(reluctance(1, 100, 50), 2);
+        assert_eq!(reluctance(RECLAIM_SLOTS, 100, 100), RECLAIM_SLOTS);
+        assert_eq!(reluctance(8, 100, 25), 4);
+        assert_eq!(reluctance(1, 100, 0), 1);
+        assert_eq!(reluctance(1, 0, 1), 2);
     }
 
     #[test]
