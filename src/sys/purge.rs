@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 
 use super::{ADVISES, now_ns, page_size};
 use crate::base::geometry::PURGE_RANGES;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Batches purged, OS pages in them, and nanoseconds spent, since the process began.
 pub static PURGES: AtomicU64 = AtomicU64::new(0);
@@ -102,6 +102,8 @@ fn purge_ranges(ranges: &[libc::iovec]) {
 /// cannot do it; purging a range again that was purged in part does no harm.
 #[cfg(target_os = "linux")]
 fn purge_vector(ranges: &[libc::iovec]) -> usize {
+    use crate::sync::atomic::AtomicBool;
+
     /// The calling process, where a file descriptor of a process is asked for.
     const PIDFD_SELF_THREAD_GROUP: libc::c_int = -10001;
     static REFUSED: AtomicBool = AtomicBool::new(false);

@@ -63,7 +63,7 @@ pub fn spawn(body: extern "C" fn(*mut c_void) -> *mut c_void) -> bool {
 /// Sleeps for `ms` milliseconds.
 pub fn sleep_ms(ms: u64) {
     let time = libc::timespec {
-        tv_sec: (ms / 1000) as libc::time_t,
+        tv_sec: (ms / 1000) as _,
         tv_nsec: (ms % 1000 * 1_000_000) as libc::c_long,
     };
     // SAFETY: a valid time; what is left of it is not asked for.
