@@ -450,6 +450,11 @@ fn the_twentieth_round_needs_what_the_second_did_under_return_arenas() {
 }
 
 #[test]
+fn the_twentieth_round_needs_what_the_second_did_under_return_pages() {
+    alone(|| rounds_leave_nothing(Retention::ReturnPages));
+}
+
+#[test]
 fn the_twentieth_round_needs_what_the_second_did_under_keep_arenas() {
     alone(|| rounds_leave_nothing(Retention::KeepArenas));
 }
