@@ -16,10 +16,7 @@ impl ThreadHeap {
     pub fn grew(&'static self, slots: usize) {
         let grown = self.grown.get() as usize + slots;
         self.grown.set(grown as u32);
-        if !config::retention().hollows() {
-            return;
-        }
-        if grown < RECLAIM_SLOTS {
+        if grown < RECLAIM_SLOTS || !config::retention().hollows() {
             return;
         }
         let (reclaimed, refaulted) = (self.reclaimed.get() as usize, self.refaulted.get() as usize);

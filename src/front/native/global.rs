@@ -247,9 +247,10 @@ unsafe impl GlobalAlloc for Highwater {
 
 /// Gives back now all that the retention in force lets go, and returns the bytes given back.
 ///
-/// Reaches what the calling thread's heap keeps, heaps whose threads have ended, empty arenas and
-/// kept large blocks; what other running threads keep goes at their own slow paths. Nothing under
-/// [`Retention::NeverShrink`]. Costs a walk over the heap's bins and a system call for each arena.
+/// Reaches every heap, but for the current pools of other threads, the arenas and the kept large
+/// blocks. Nothing under [`Retention::NeverShrink`]. Costs a walk over every pool, and a system call
+/// for each arena and for each batch of OS pages. A heap whose owner is on a slow path just then may
+/// be passed over.
 pub fn trim() -> usize {
     trim::trim()
 }
