@@ -108,6 +108,12 @@ impl SizeClass {
         POOL_MASKS[self.index()] as usize + 1
     }
 
+    /// Used blocks up to which a pool counts as sparse: one to each OS page of 4 KiB, so that even
+    /// when they lie as they please, a third of those pages hold none; at most half the capacity.
+    pub fn sparse(self) -> usize {
+        (self.pool_size() / SLOT_SIZE).min(self.capacity() / 2)
+    }
+
     /// Blocks in one pool.
     #[inline(always)]
     pub const fn capacity(self) -> usize {

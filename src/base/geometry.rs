@@ -90,8 +90,20 @@ pub const PURGE_RANGES: usize = 64;
 /// Pools whose remote frees a heap takes in at a time. Bounds the time of one slow path.
 pub const INBOX_POOLS: usize = 64;
 
-/// Slots of growth after which a heap looks for its own free OS pages to give back in exchange.
-pub const RECLAIM_SLOTS: usize = 64;
+/// Slots that become resident, or free, until a slow path looks for surplus to give back. 16 to 256:
+/// less looks more often, more lets resident memory overshoot by so much a thread.
+pub const SURPLUS_SLOTS: usize = 64;
+
+/// OS pages of surplus that one slow path gives back at the most. 64 to 1024: at a microsecond each,
+/// half a millisecond.
+pub const SURPLUS_STEP_PAGES: usize = 512;
+
+/// Nanoseconds after which the free of a large block begins no further step: with the step that goes
+/// on then, less than a millisecond. The sweeper does the rest.
+pub const SURPLUS_LARGE_NS: u64 = 500_000;
+
+/// Arenas among which one slow path looks for free slots to give back.
+pub const SURPLUS_ARENAS: usize = 64;
 
 /// Bytes of stack of the sweeper's thread. At least 64 KiB with the system's own needs.
 pub const SWEEPER_STACK: usize = 128 << 10;

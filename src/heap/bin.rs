@@ -3,7 +3,7 @@
 use core::ptr::{self, NonNull};
 
 use crate::mem::block::Block;
-use crate::mem::pool::{OCCUPANCIES, Pool};
+use crate::mem::pool::{BANDS, HOLLOW, Pool};
 use crate::sync::word::{Word32, WordPtr, WordSize};
 
 /// The current pool of a bin: all that the fast path of a class reads and writes.
@@ -35,8 +35,8 @@ impl Current {
 
 /// A bin's other pools, and what the bin has not published yet.
 pub struct Bin {
-    /// Partial pools by occupancy, the fullest first.
-    pub partial: [PoolList; OCCUPANCIES],
+    /// Partial pools by band, the fullest first.
+    pub partial: [PoolList; BANDS],
     /// Pools without a used block, kept with their lists as they are.
     pub empty: PoolList,
     /// Pools of the bin, full and current ones among them.
@@ -50,7 +50,7 @@ pub struct Bin {
 impl Bin {
     pub const fn new(capacity: usize) -> Self {
         Self {
-            partial: [const { PoolList::new() }; OCCUPANCIES],
+            partial: [const { PoolList::new() }; BANDS],
             empty: PoolList::new(),
             pools: Word32::new(0),
             handed: Word32::new(0),
@@ -63,10 +63,16 @@ impl Bin {
         self.partial.iter().chain([&self.empty]).all(|list| list.first().is_none())
     }
 
-    /// Takes the pool to allocate from next: the fullest partial one, longest there; else an empty
-    /// one, last emptied.
+    /// Takes the pool to allocate from next, if one has memory that is resident: the fullest partial
+    /// one, longest there; else an empty one, last emptied.
     pub fn take(&self) -> Option<&'static Pool> {
-        self.partial.iter().find_map(PoolList::pop_front).or_else(|| self.empty.pop_front())
+        let resident = &self.partial[..HOLLOW];
+        resident.iter().find_map(PoolList::pop_front).or_else(|| self.empty.pop_front())
+    }
+
+    /// Takes a pool that was hollowed, or could not be.
+    pub fn take_hollow(&self) -> Option<&'static Pool> {
+        self.partial[HOLLOW].pop_front()
     }
 }
 

@@ -7,11 +7,14 @@
 use core::ptr::{self, NonNull};
 
 use super::large_index::Index;
+use super::surplus::{self, Taker};
 use super::sweep::Swept;
 use super::{config, ledger, sweeper};
+use crate::base::geometry::SLOT_SIZE;
 use crate::mem::store::Store;
 use crate::policy::retention::Retention;
 use crate::sync::lock::{Mutex, RawLock};
+use crate::sync::word::WordSize;
 use crate::sys;
 
 static LARGE: Mutex<LargeBlocks> = Mutex::from_raw(
@@ -32,6 +35,8 @@ pub struct Mapping {
     bytes: usize,
     /// 0 for a kept one.
     requested: usize,
+    /// Of a kept one: bytes from its start that may be resident.
+    resident: usize,
     /// Of a kept one: it was kept at the last visit already.
     old: bool,
     next: *mut Mapping,
@@ -60,8 +65,25 @@ pub struct Totals {
     pub live_requested: usize,
     /// Mapped and kept for reuse.
     pub kept: usize,
+    /// Of those, purged.
+    pub kept_purged: usize,
     /// Mapped for records.
     pub records: usize,
+}
+
+/// Bytes of kept mappings that may be resident. Changed under the lock.
+static IDLE_BYTES: WordSize = WordSize::new(0);
+
+/// Bytes of kept mappings that may be resident.
+pub fn idle_bytes() -> usize {
+    IDLE_BYTES.get()
+}
+
+/// Purges at most `wanted` OS pages of kept mappings. Returns how many.
+pub fn purge_kept(wanted: usize) -> usize {
+    let pages = LARGE.lock().purge_kept(wanted);
+    surplus::gave_up(Taker::Large, pages);
+    pages
 }
 
 /// What large blocks hold.
@@ -72,6 +94,7 @@ pub fn totals() -> Totals {
         live_mapped: large.live_mapped,
         live_requested: large.live_requested,
         kept: large.kept_bytes,
+        kept_purged: large.kept_bytes - IDLE_BYTES.get(),
         records: large.store.bytes() + large.live.bytes(),
     }
 }
@@ -93,12 +116,13 @@ fn mapped_size(size: usize) -> Option<usize> {
 pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
     let bytes = mapped_size(size.max(1))?;
     let reused = if align <= sys::page_size() { reuse(bytes, size) } else { None };
-    let found = match reused {
-        Some(start) => (start, false),
-        None => (map(bytes, align, size)?, true),
+    let (start, fresh) = match reused {
+        Some((start, fresh)) => (start, fresh),
+        None => (map(bytes, align, size)?, bytes),
     };
     ledger::publish_large(1, size as isize);
-    Some(found)
+    surplus::grew(Taker::Large, fresh / sys::page_size());
+    Some((start, fresh == bytes))
 }
 
 fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
@@ -117,8 +141,8 @@ fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
     Some(start)
 }
 
-/// A kept mapping made to fit.
-fn reuse(bytes: usize, size: usize) -> Option<NonNull<u8>> {
+/// A kept mapping made to fit, and how many of its bytes are not resident.
+fn reuse(bytes: usize, size: usize) -> Option<(NonNull<u8>, usize)> {
     let share = config::retention().classes_share();
     let mut large = LARGE.lock();
     let fits = |kept: usize| {
@@ -130,12 +154,13 @@ fn reuse(bytes: usize, size: usize) -> Option<NonNull<u8>> {
         None if share => large.take_and_fit(bytes)?,
         None => return None,
     };
-    let (start, mapped) = (mapping.start, mapping.bytes);
+    let (start, mapped, resident) = (mapping.start, mapping.bytes, mapping.resident);
     large.begin(start, mapped, size).or_else(|| {
-        large.keep(start, mapped);
+        large.keep(start, mapped, resident);
         None
     })?;
-    Some(start)
+    // Counted for the request: what is mapped beyond it is not going to be touched.
+    Some((start, bytes - resident.min(bytes)))
 }
 
 /// Takes a large block back: kept if the rung's bound allows, else unmapped.
@@ -150,10 +175,15 @@ pub unsafe fn free(start: NonNull<u8>) {
     };
     let bound = config::retention().large_kept_bytes(large.live_mapped);
     ledger::publish_large(-1, -(mapping.requested as isize));
-    if mapping.bytes <= bound && large.keep(start, mapping.bytes).is_some() {
+    if mapping.bytes <= bound && large.keep(start, mapping.bytes, mapping.bytes).is_some() {
         drop(large);
         give_back_kept(bound);
-        sweeper::nudge();
+        let more = surplus::large_freed(mapping.bytes / SLOT_SIZE);
+        if more {
+            sweeper::urge()
+        } else {
+            sweeper::nudge()
+        }
         return;
     }
     drop(large);
@@ -175,7 +205,7 @@ unsafe fn unmap_or_keep(start: NonNull<u8>, bytes: usize) -> usize {
     // SAFETY: the caller's contract, and it is still mapped.
     unsafe { sys::purge::purge(start, bytes) };
     // Without room for a record it stays mapped for good, unused.
-    let _ = LARGE.lock().keep(start, bytes);
+    let _ = LARGE.lock().keep(start, bytes, 0);
     0
 }
 
@@ -204,6 +234,7 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     let begun = large.begin(at, now, requested);
     invariant!(begun.is_some(), "a record just freed can be had again");
     drop(large);
+    surplus::grew(Taker::Large, now.saturating_sub(mapping.bytes) / sys::page_size());
     ledger::publish_large(0, requested as isize - mapping.requested as isize);
     moved
 }
@@ -252,7 +283,8 @@ impl LargeBlocks {
     /// Records a live mapping.
     fn begin(&mut self, start: NonNull<u8>, bytes: usize, requested: usize) -> Option<()> {
         self.live.make_room()?;
-        let record = Mapping { start, bytes, requested, old: false, next: ptr::null_mut() };
+        let (resident, old, next) = (bytes, false, ptr::null_mut());
+        let record = Mapping { start, bytes, requested, resident, old, next };
         let record = self.store.add(record)?;
         self.live.insert(record);
         self.live_mapped += bytes;
@@ -278,11 +310,36 @@ impl LargeBlocks {
         }
     }
 
-    fn keep(&mut self, start: NonNull<u8>, bytes: usize) -> Option<()> {
-        let record = Mapping { start, bytes, requested: 0, old: false, next: self.kept };
+    /// Keeps a mapping, of which `resident` bytes from its start on may be resident.
+    fn keep(&mut self, start: NonNull<u8>, bytes: usize, resident: usize) -> Option<()> {
+        let record = Mapping { start, bytes, requested: 0, resident, old: false, next: self.kept };
         self.kept = self.store.add(record)?.as_ptr();
         self.kept_bytes += bytes;
+        IDLE_BYTES.set(IDLE_BYTES.get() + resident);
         Some(())
+    }
+
+    /// Purges OS pages at the ends of kept mappings, at most `wanted`. Returns how many.
+    fn purge_kept(&mut self, wanted: usize) -> usize {
+        let page_size = sys::page_size();
+        let (mut left, mut kept) = (wanted, self.kept);
+        while let Some(mut mapping) = NonNull::new(kept) {
+            // SAFETY: kept records are the set's own, and alive.
+            let mapping = unsafe { mapping.as_mut() };
+            let pages = left.min(mapping.resident / page_size);
+            if pages > 0 {
+                left -= pages;
+                mapping.resident -= pages * page_size;
+                IDLE_BYTES.set(IDLE_BYTES.get() - pages * page_size);
+                // SAFETY: whole OS pages of a mapping that nobody uses.
+                unsafe {
+                    let from = mapping.start.add(mapping.resident);
+                    sys::purge::purge(from, pages * page_size);
+                }
+            }
+            kept = mapping.next;
+        }
+        wanted - left
     }
 
     fn take_old(&mut self, at_once: bool) -> Option<Mapping> {
@@ -324,6 +381,7 @@ impl LargeBlocks {
             *link = (*record.as_ptr()).next;
             let mapping = self.free_record(record);
             self.kept_bytes -= mapping.bytes;
+            IDLE_BYTES.set(IDLE_BYTES.get() - mapping.resident);
             Some(mapping)
         }
     }
@@ -334,8 +392,10 @@ impl LargeBlocks {
         if let Some(mut mapping) = larger {
             // SAFETY: `bytes` is less than the mapping has, and a multiple of the OS page.
             let rest = unsafe { mapping.start.add(bytes) };
-            if self.keep(rest, mapping.bytes - bytes).is_some() {
+            let beyond = mapping.resident.saturating_sub(bytes);
+            if self.keep(rest, mapping.bytes - bytes, beyond).is_some() {
                 mapping.bytes = bytes;
+                mapping.resident -= beyond;
             }
             return Some(mapping);
         }
@@ -347,7 +407,7 @@ impl LargeBlocks {
                 Some(mapping)
             }
             None => {
-                self.keep(mapping.start, mapping.bytes);
+                self.keep(mapping.start, mapping.bytes, mapping.resident);
                 None
             }
         }

@@ -7,10 +7,12 @@
 
 use core::ptr::NonNull;
 
+use super::surplus::{self, Taker};
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger, retire};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, CARVE_BYTES, INBOX_POOLS, SLOT_SIZE};
+use crate::mem::arena;
 use crate::mem::arena_set::ARENAS;
 use crate::mem::block;
 use crate::mem::pool::{Pool, State};
@@ -115,7 +117,7 @@ impl ThreadHeap {
         // SAFETY: the current pool is this heap's.
         if let Some((first, count, pages)) = unsafe { pool.carve_again(sys::page_size()) } {
             ledger::refaulted(pages as usize);
-            self.refaulted.set(self.refaulted.get() + pages);
+            surplus::grew(Taker::Class(class), pages as usize);
             self.hand_carved(class, first, count);
             return true;
         }
@@ -152,6 +154,14 @@ impl ThreadHeap {
         }
         let share = config::retention().classes_share();
         let stolen = if share && self.empties.get() > 0 { self.steal_empty(class) } else { None };
+        // What is resident before what is not: a hollowed pool's OS pages are not.
+        if stolen.is_none()
+            && arena::idle_slots() < class.pool_size() / SLOT_SIZE
+            && let Some(pool) = self.bin(class).take_hollow()
+        {
+            self.install(pool, class);
+            return Some(());
+        }
         let (pool, grown) = match stolen {
             Some(pool) => {
                 pool.open(class, self.as_owner());
@@ -164,6 +174,7 @@ impl ThreadHeap {
         bin.pools.set(bin.pools.get() + 1);
         self.current(class).base.set(pool.start().addr().get());
         self.carve_current(class);
+        surplus::grew(Taker::Class(class), grown);
         self.grew(grown);
         Some(())
     }

@@ -1,10 +1,13 @@
 //! Pools that change their state because blocks were freed, up to the empty pool that leaves.
 
+use core::ptr::NonNull;
+
+use super::surplus::{self, Taker};
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, EMPTIES_KEPT, SLOTS_PER_ARENA};
-use crate::mem::arena_set::ARENAS;
+use crate::mem::arena_set::{ARENAS, ArenaSet, Vacated};
 use crate::mem::block;
 use crate::mem::pool::{Pool, State};
 
@@ -21,6 +24,7 @@ impl ThreadHeap {
         let bin = self.bin(class);
         if bin.frees_left.get() == 0 {
             self.publish_frees(class);
+            self.shrank(pool.slots());
         }
         if pool.countdown.get() == 0 {
             self.relist_after_frees(pool, 0);
@@ -33,7 +37,8 @@ impl ThreadHeap {
     pub fn relist_after_frees(&'static self, pool: &'static Pool, collected: usize) -> usize {
         let bin = self.bin(pool.class());
         if pool.state() == State::Partial {
-            bin.partial[pool.occupancy()].remove(pool);
+            bin.partial[pool.band()].remove(pool);
+            pool.forget_seen();
         }
         pool.set_used(pool.used() - collected);
         if pool.used() == 0 {
@@ -46,7 +51,19 @@ impl ThreadHeap {
 
     fn list_partial(&self, pool: &'static Pool) {
         pool.set_state(State::Partial);
-        self.bin(pool.class()).partial[pool.occupancy()].push_back(pool);
+        self.bin(pool.class()).partial[pool.band()].push_back(pool);
+    }
+
+    /// Has `mark` change what was seen of a partial pool of this heap, which may put it on another
+    /// list.
+    pub fn mark(&self, pool: &'static Pool, mark: impl FnOnce(&Pool)) {
+        let lists = &self.bin(pool.class()).partial;
+        let before = pool.band();
+        mark(pool);
+        if pool.band() != before {
+            lists[before].remove(pool);
+            lists[pool.band()].push_back(pool);
+        }
     }
 
     /// The last block of a pool was freed: kept, list and all, until it is old, if the rung waits;
@@ -67,7 +84,7 @@ impl ThreadHeap {
         } else {
             self.slots_given.set(self.slots_given.get() + pool.slots() as u32);
             self.strike(pool, pool.class());
-            give_slots(pool)
+            give_slots(pool, ArenaSet::give)
         }
     }
 
@@ -97,15 +114,25 @@ impl ThreadHeap {
 
     /// Gives a kept empty pool back. Returns bytes that went to the system.
     pub fn release_empty(&'static self, pool: &'static Pool) -> usize {
+        self.unlist_empty(pool);
+        give_slots(pool, ArenaSet::give)
+    }
+
+    /// Gives a kept empty pool back that was empty for long. Returns bytes that went to the system.
+    pub fn release_old_empty(&'static self, pool: &'static Pool) -> usize {
+        self.unlist_empty(pool);
+        give_slots(pool, ArenaSet::give_old)
+    }
+
+    fn unlist_empty(&self, pool: &'static Pool) {
         let class = pool.class();
         self.bin(class).empty.remove(pool);
         self.empties.set(self.empties.get() - 1);
         self.strike(pool, class);
-        give_slots(pool)
     }
 
     /// Gives back every kept empty pool that `which` says. Returns bytes that went to the system.
-    pub fn release_empties(&'static self, which: impl Fn(&Pool) -> bool) -> usize {
+    pub fn release_empties(&'static self, mut which: impl FnMut(&Pool) -> bool) -> usize {
         if self.empties.get() == 0 || !config::retention().classes_share() {
             return 0;
         }
@@ -161,13 +188,17 @@ impl ThreadHeap {
 
 /// Gives a pool's slots back to its arena, and the arena to the system if the rung says so. Returns
 /// bytes that went to the system.
-fn give_slots(pool: &'static Pool) -> usize {
+fn give_slots(
+    pool: &'static Pool,
+    give: unsafe fn(&mut ArenaSet, NonNull<u8>, usize, usize) -> Option<Vacated>,
+) -> usize {
     let (start, slots) = (pool.start(), pool.slots());
+    surplus::gave_up(Taker::Class(pool.class()), slots);
     let empty_kept = config::retention().arenas_empty_kept();
     let mut arenas = ARENAS.lock();
     pool.close();
     // SAFETY: the pool's slots were taken from the set, and its last block is free.
-    let vacated = unsafe { arenas.give(start, slots, empty_kept) };
+    let vacated = unsafe { give(&mut arenas, start, slots, empty_kept) };
     drop(arenas);
     vacated.map_or(0, |arena| arena.unmap())
 }

@@ -6,6 +6,7 @@
 use core::ptr::NonNull;
 
 use super::bin::PoolList;
+use super::surplus::{self, Taker};
 use super::{config, ledger, local, sweeper};
 use crate::base::geometry::{SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX};
 use crate::mem::arena_set::ARENAS;
@@ -54,6 +55,7 @@ fn take(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> 
     let align = align.div_ceil(SLOT_SIZE);
     let taken = ARENAS.lock().take(slots, align, |span| span.open_span(slots, size))?;
     ledger::refaulted(taken.refaulted);
+    surplus::grew(Taker::Span, taken.grown);
     Some((taken.start, taken.fresh))
 }
 
@@ -87,9 +89,11 @@ pub unsafe fn free(start: NonNull<u8>) {
         kept.count += 1;
         return;
     }
+    let slots = span.slots();
     // SAFETY: the span is the caller's, so its slots are.
     unsafe { give(span) };
-    sweeper::nudge();
+    let more = surplus::large_freed(slots);
+    if more { sweeper::urge() } else { sweeper::nudge() }
 }
 
 /// Gives a span's slots back to its arena. Returns bytes that went to the system.
@@ -99,6 +103,7 @@ pub unsafe fn free(start: NonNull<u8>) {
 /// Nobody uses the span, and it is on no list.
 unsafe fn give(span: &'static Pool) -> usize {
     let (start, slots) = (span.start(), span.slots());
+    surplus::gave_up(Taker::Span, slots);
     let mut arenas = ARENAS.lock();
     span.close();
     // SAFETY: the slots were taken for the span, which nobody uses.

@@ -198,14 +198,18 @@ fn visit_pool(
     let mut swept = Swept::default();
     let is_old = age == Age::Any || pool.is_seen();
     match pool.state() {
-        State::Empty if is_old => swept.bytes = heap.release_empty(pool),
+        State::Empty if is_old => swept.bytes = heap.release_old_empty(pool),
         State::Partial if !rung.hollows() || pool.is_looked_at() => {}
         State::Partial if is_old => {
-            pool.mark_looked_at();
+            heap.mark(pool, Pool::mark_looked_at);
             // SAFETY: the heap is the caller's for now, and owns the pool.
             unsafe { hollow(pool, batch) };
         }
-        State::Empty | State::Partial => {
+        State::Partial => {
+            heap.mark(pool, Pool::mark_seen);
+            swept.young = true;
+        }
+        State::Empty => {
             pool.mark_seen();
             swept.young = true;
         }

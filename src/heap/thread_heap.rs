@@ -34,14 +34,10 @@ pub struct ThreadHeap {
     inbox: AtomicPtr<Pool>,
     /// What was taken out of the inbox and not taken in yet, linked likewise.
     pub pending: WordPtr<Pool>,
-    /// Slots that became resident since the heap last looked for free OS pages in exchange.
+    /// Slots that became resident since the heap last gave surplus back for it.
     pub grown: Word32,
-    /// OS pages that it gave back for growth last, and those that it carved again since.
-    pub reclaimed: Word32,
-    /// See `reclaimed`.
-    pub refaulted: Word32,
-    /// Slots of growth for which it gives back one.
-    pub reluctance: Word32,
+    /// Slots' worth of blocks that were freed since the heap last gave surplus back for it.
+    pub shrunk: Word32,
     /// Who works on the heap: see `claim.rs`.
     pub tenancy: Tenancy,
     /// The arena that the last pool came from. Pools that become empty are kept there only.
@@ -72,9 +68,7 @@ impl ThreadHeap {
             inbox: AtomicPtr::new(ptr::null_mut()),
             pending: WordPtr::new(ptr::null_mut()),
             grown: Word32::new(0),
-            reclaimed: Word32::new(0),
-            refaulted: Word32::new(0),
-            reluctance: Word32::new(1),
+            shrunk: Word32::new(0),
             tenancy: Tenancy::new(),
             home: WordSize::new(0),
             slots_given: Word32::new(0),
@@ -316,9 +310,9 @@ impl ThreadHeap {
     pub fn check(&self) {
         for class in SizeClass::all() {
             let bin = self.bin(class);
-            for (occupancy, list) in bin.partial.iter().enumerate() {
+            for (band, list) in bin.partial.iter().enumerate() {
                 list.iter().for_each(|pool| {
-                    invariant!(pool.occupancy() == occupancy, "a pool is in its occupancy's list");
+                    invariant!(pool.band() == band, "a pool is in its band's list");
                     self.check_pool(pool, class);
                 });
             }

@@ -7,8 +7,25 @@ use core::ptr::NonNull;
 use super::pool::Pool;
 use super::slots::SlotSet;
 use crate::base::geometry::{ARENA_SIZE, RECORD_SLOTS, SLOT_SIZE, SLOTS_PER_ARENA, USABLE_SLOTS};
+use crate::sync::word::WordSize;
 use crate::sys;
 use crate::sys::purge::Batch;
+
+/// Free slots of all arenas that may be resident. Changed under the set's lock.
+static IDLE_SLOTS: WordSize = WordSize::new(0);
+
+/// Free slots of all arenas that may be resident.
+pub fn idle_slots() -> usize {
+    IDLE_SLOTS.get()
+}
+
+fn idle_slots_more(slots: usize) {
+    IDLE_SLOTS.set(IDLE_SLOTS.get() + slots);
+}
+
+fn idle_slots_less(slots: usize) {
+    IDLE_SLOTS.set(IDLE_SLOTS.get() - slots);
+}
 
 /// What an arena's own first record holds: the way to the arena's record.
 pub struct ArenaTag {
@@ -131,6 +148,7 @@ impl Arena {
                 let start = self.start.add(whole.start * SLOT_SIZE);
                 batch.add(start, whole.len() * SLOT_SIZE);
             }
+            idle_slots_less(whole.len());
             self.touched.remove(whole.clone());
             self.purged.insert(whole);
         }
@@ -151,7 +169,7 @@ impl Arena {
         taken.insert(range.clone());
         let resident = taken.count_common(&self.touched);
         let refaulted = taken.count_common(&self.purged);
-        self.occupy(range);
+        self.occupy(range, resident);
         // SAFETY: a slot of the arena.
         let start = unsafe { self.start.add(first * SLOT_SIZE) };
         Some(Taken { start, fresh: resident == 0, grown: slots - resident, refaulted })
@@ -164,16 +182,33 @@ impl Arena {
         if range.end > SLOTS_PER_ARENA || !self.free.contains_all(range.clone()) {
             return false;
         }
-        self.occupy(range);
+        let mut taken = SlotSet::empty();
+        taken.insert(range.clone());
+        let resident = taken.count_common(&self.touched);
+        self.occupy(range, resident);
         true
     }
 
-    fn occupy(&mut self, range: Range<usize>) {
+    /// Takes a range of free slots, `resident` of which may be resident.
+    fn occupy(&mut self, range: Range<usize>, resident: usize) {
+        idle_slots_less(resident);
         self.free_slots -= range.len();
         self.free.remove(range.clone());
         self.aged.remove(range.clone());
         self.purged.remove(range.clone());
         self.touched.insert(range);
+    }
+
+    /// Takes `slots` slots from `start` on back, which were not used for long: they count as old.
+    pub fn give_old(&mut self, start: usize, slots: usize) {
+        self.give(start, slots);
+        let first = self.slot_of(start);
+        self.aged.insert(first..first + slots);
+    }
+
+    /// Forgets its slots: for an arena that leaves.
+    pub fn forget(&mut self) {
+        idle_slots_less(self.free_touched_slots());
     }
 
     /// Takes `slots` slots from `start` on back.
@@ -183,6 +218,7 @@ impl Arena {
         invariant!(!self.free.contains_any(range.clone()), "a slot is given back once");
         self.free.insert(range);
         self.free_slots += slots;
+        idle_slots_more(slots);
     }
 
     fn slot_of(&self, start: usize) -> usize {

@@ -10,7 +10,7 @@ use super::arena::{Arena, ArenaTag, Taken};
 use super::pool::Pool;
 use super::slots::SlotSet;
 use super::store::Store;
-use crate::base::geometry::{ARENA_SIZE, SLOT_SIZE, USABLE_SLOTS};
+use crate::base::geometry::{ARENA_SIZE, SLOT_SIZE, SURPLUS_ARENAS, USABLE_SLOTS};
 use crate::sync::lock::Mutex;
 use crate::sys;
 use crate::sys::purge::Batch;
@@ -35,6 +35,8 @@ pub struct ArenaSet {
     empty: usize,
     /// The next arena of the visit that goes on.
     cursor: *mut Arena,
+    /// Where to look next for free slots to purge.
+    idle_cursor: *mut Arena,
 }
 
 // SAFETY: the pointers are to records in the set's own store.
@@ -86,6 +88,7 @@ impl ArenaSet {
             returned: 0,
             empty: 0,
             cursor: ptr::null_mut(),
+            idle_cursor: ptr::null_mut(),
         }
     }
 
@@ -232,10 +235,38 @@ impl ArenaSet {
         slots: usize,
         empty_kept: usize,
     ) -> Option<Vacated> {
+        // SAFETY: the caller's contract.
+        unsafe { self.give_by(start, empty_kept, |arena, start| arena.give(start, slots)) }
+    }
+
+    /// As [`ArenaSet::give`] for slots that were not used for long.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ArenaSet::give`].
+    pub unsafe fn give_old(
+        &mut self,
+        start: NonNull<u8>,
+        slots: usize,
+        empty_kept: usize,
+    ) -> Option<Vacated> {
+        // SAFETY: the caller's contract.
+        unsafe { self.give_by(start, empty_kept, |arena, start| arena.give_old(start, slots)) }
+    }
+
+    /// # Safety
+    ///
+    /// `start` lies in an arena of the set; `give` does as [`ArenaSet::give`] may.
+    unsafe fn give_by(
+        &mut self,
+        start: NonNull<u8>,
+        empty_kept: usize,
+        give: impl FnOnce(&mut Arena, usize),
+    ) -> Option<Vacated> {
         // SAFETY: the slots lie in an arena of the set.
         let arena = unsafe { Arena::of(start).as_mut() };
         self.changing(arena, |arena| {
-            arena.give(start.addr().get(), slots);
+            give(arena, start.addr().get());
             Some(())
         });
         let surplus = arena.is_empty() && self.empty > empty_kept && !arena.visited;
@@ -280,10 +311,33 @@ impl ArenaSet {
         Visited { young, purged: batch.purge(), vacated: None }
     }
 
+    /// Purges free slots that may be resident, arena by arena, until at least `wanted` OS pages are
+    /// purged or a share of the arenas was looked at. Returns OS pages purged.
+    pub fn purge_idle(&mut self, wanted: usize) -> usize {
+        let mut batch = Batch::new();
+        let page_size = sys::page_size();
+        for _ in 0..self.count.min(SURPLUS_ARENAS) {
+            let Some(mut arena) = NonNull::new(self.idle_cursor).or(NonNull::new(self.all)) else {
+                break;
+            };
+            // SAFETY: the cursor is an arena of the set, or null: `remove` sees to it.
+            let arena = unsafe { arena.as_mut() };
+            self.idle_cursor = arena.all_next;
+            arena.purge_free(&mut batch, true);
+            if batch.pages() >= wanted {
+                break;
+            }
+        }
+        batch.purge() / page_size
+    }
+
     fn remove(&mut self, arena: &mut Arena) -> Vacated {
         self.unlist(arena, USABLE_SLOTS);
-        if ptr::eq(self.cursor, arena) {
-            self.cursor = arena.all_next;
+        arena.forget();
+        for cursor in [&mut self.cursor, &mut self.idle_cursor] {
+            if ptr::eq(*cursor, arena) {
+                *cursor = arena.all_next;
+            }
         }
         match NonNull::new(arena.all_prev) {
             // SAFETY: every arena of the set has a live record.

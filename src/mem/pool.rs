@@ -71,8 +71,13 @@ impl State {
 /// The bit of `seen` that says that free OS pages were looked for.
 const LOOKED_AT: u16 = 1 << 15;
 
-/// Occupancies that a bin tells apart: above three quarters, above half, above a quarter, less.
-pub const OCCUPANCIES: usize = 4;
+/// Lists of partial pools that a bin tells apart, in the order in which they are allocated from:
+/// above half, up to half, sparse, and sparse ones that were looked at for free OS pages.
+pub const BANDS: usize = 4;
+/// The band of sparse pools: so few blocks are used that OS pages without one are likely.
+pub const SPARSE: usize = 2;
+/// The band of sparse pools that were looked at, hollowed or not.
+pub const HOLLOW: usize = 3;
 
 /// One pool's or span's record.
 #[repr(C, align(64))]
@@ -285,27 +290,29 @@ impl Pool {
         self.floor.get() as usize + self.countdown.get() as usize
     }
 
-    /// Sets how many blocks are used, and with it when the owner must look again: at the next lower
-    /// quarter of the capacity, and for a full pool at the first free.
+    /// Sets how many blocks are used, and with it when the owner must look again: at the first free
+    /// of a full pool, at half the capacity, when it becomes sparse, and when it is empty.
     pub fn set_used(&self, used: usize) {
-        let capacity = self.class().capacity();
+        let class = self.class();
+        let (half, sparse) = (class.capacity() / 2, class.sparse());
         let floor = match used {
-            0 => 0,
-            used if used == capacity => used - 1,
-            used => {
-                let quarter = capacity / OCCUPANCIES;
-                let quarters = ((used - 1) / quarter).min(OCCUPANCIES - 1);
-                quarters * quarter
-            }
+            used if used == class.capacity() => used - 1,
+            used if used > half => half,
+            used if used > sparse => sparse,
+            _ => 0,
         };
         self.floor.set(floor as u16);
         self.countdown.set((used - floor) as u16);
     }
 
-    /// Which of the bin's lists suits the pool: 0 for the fullest.
-    pub fn occupancy(&self) -> usize {
-        let quarter = self.class().capacity() / OCCUPANCIES;
-        OCCUPANCIES - 1 - (self.floor.get() as usize / quarter).min(OCCUPANCIES - 1)
+    /// Which of the bin's lists suits the pool.
+    pub fn band(&self) -> usize {
+        match self.floor.get() as usize {
+            0 if self.seen.get() & LOOKED_AT != 0 => HOLLOW,
+            0 => SPARSE,
+            floor if floor >= self.class().capacity() / 2 => 0,
+            _ => 1,
+        }
     }
 
     /// Carves up to `count` blocks that never were into a list. Returns the first and how many; `None` if all

@@ -4,3 +4,4 @@
 
 pub mod pace;
 pub mod retention;
+pub mod surplus;

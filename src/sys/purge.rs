@@ -52,6 +52,11 @@ impl Batch {
         self.pages += pages;
     }
 
+    /// OS pages added to this batch, purged ones among them.
+    pub fn pages(&self) -> usize {
+        self.pages + self.purged / page_size()
+    }
+
     /// Purges what was added. Returns the bytes of all purges of this batch.
     pub fn purge(&mut self) -> usize {
         if self.used > 0 {

@@ -97,7 +97,8 @@ pub fn explain() -> Explain {
     explained.records += registry.store_bytes() + arenas.store_bytes() + large.records;
     explained.large += large.live_requested;
     explained.rounding += large.live_mapped - large.live_requested;
-    explained.kept += large.kept;
+    explained.kept += large.kept - large.kept_purged;
+    explained.purged += large.kept_purged;
     explained.mapped = sys::mapped_bytes().0;
     explained
 }

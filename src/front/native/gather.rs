@@ -41,7 +41,7 @@ pub fn stats() -> Stats {
         free_bytes: classes.iter().map(|class| class.blocks_free * class.block_size).sum(),
         large_blocks: ledger::LARGE_BLOCKS.now(),
         large_bytes: ledger::LARGE_BYTES.now(),
-        large_kept_bytes: large::totals().kept,
+        large_kept_bytes: large::idle_bytes(),
         arenas,
         arenas_peak,
         arenas_returned,

@@ -1,0 +1,243 @@
+//! Surplus goes back at once: after a large drop, and in exchange for growth.
+//!
+//! Slow paths say what became free or resident, a pool's worth at a time; every so often
+//! (`SURPLUS_SLOTS`) as much goes back as `policy/surplus.rs` says: first free slots of the arenas,
+//! which lie together and cost least, then kept large mappings, OS pages of this heap's sparse pools,
+//! and its kept empty pools. Each step is short enough for a slow path (`SURPLUS_STEP_PAGES`).
+//!
+//! Each class remembers how many OS pages it gave up in this *epoch*. What it makes resident again in
+//! the same epoch was given back in vain; the share of that decides how reluctant the process is from
+//! then on. An epoch ends when as much became resident as was given back: what was useful for
+//! somebody else is forgotten.
+
+use super::sweep::hollow;
+use super::thread_heap::ThreadHeap;
+use super::{config, large, ledger};
+use crate::base::class::SizeClass;
+use crate::base::geometry::{
+    RETURN_AFTER_MS, SLOT_SIZE, SURPLUS_LARGE_NS, SURPLUS_SLOTS, SURPLUS_STEP_PAGES,
+};
+use crate::mem::arena;
+use crate::mem::arena_set::ARENAS;
+use crate::mem::pool::SPARSE;
+use crate::policy::surplus::{self, Epoch, Event};
+use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::sys;
+use crate::sys::purge::Batch;
+
+/// What gives up and takes: a size class, spans, or direct mappings.
+#[derive(Clone, Copy)]
+pub enum Taker {
+    Class(SizeClass),
+    Span,
+    Large,
+}
+
+/// OS pages that a taker gave up in an epoch: the epoch's number above, the pages below.
+struct Credit(AtomicU64);
+
+static CREDITS: [Credit; SizeClass::COUNT + 2] =
+    [const { Credit(AtomicU64::new(0)) }; SizeClass::COUNT + 2];
+static EPOCH: AtomicU32 = AtomicU32::new(1);
+static GIVEN: AtomicUsize = AtomicUsize::new(0);
+static GROWN: AtomicUsize = AtomicUsize::new(0);
+static WANTED: AtomicUsize = AtomicUsize::new(0);
+static RELUCTANCE: AtomicUsize = AtomicUsize::new(1);
+/// Slots that spans and mappings freed since surplus was last given back for it.
+static SHRUNK: AtomicUsize = AtomicUsize::new(0);
+/// OS pages that are owed for a large block, beyond one step.
+static DEBT: AtomicUsize = AtomicUsize::new(0);
+
+impl Credit {
+    fn of(taker: Taker) -> &'static Credit {
+        &CREDITS[match taker {
+            Taker::Class(class) => class.index(),
+            Taker::Span => SizeClass::COUNT,
+            Taker::Large => SizeClass::COUNT + 1,
+        }]
+    }
+
+    /// Of what other threads did at the same moment some may be lost: it is a measure, no account.
+    fn pages(&self) -> usize {
+        let word = self.0.load(Relaxed);
+        if (word >> 32) as u32 == EPOCH.load(Relaxed) { word as u32 as usize } else { 0 }
+    }
+
+    fn set_pages(&self, pages: usize) {
+        let pages = pages.min(u32::MAX as usize) as u64;
+        self.0.store(u64::from(EPOCH.load(Relaxed)) << 32 | pages, Relaxed);
+    }
+}
+
+/// `taker` gave up `pages` OS pages that were resident.
+pub fn gave_up(taker: Taker, pages: usize) {
+    let credit = Credit::of(taker);
+    credit.set_pages(credit.pages() + pages);
+}
+
+/// `taker` made `pages` OS pages resident.
+pub fn grew(taker: Taker, pages: usize) {
+    if pages == 0 {
+        return;
+    }
+    let credit = Credit::of(taker);
+    let before = credit.pages();
+    if before > 0 {
+        let wanted = before.min(pages);
+        credit.set_pages(before - wanted);
+        WANTED.fetch_add(wanted, Relaxed);
+    }
+    let grown = GROWN.fetch_add(pages, Relaxed) + pages;
+    let epoch = Epoch { given: GIVEN.load(Relaxed), grown, wanted: WANTED.load(Relaxed) };
+    if let Some(reluctance) = surplus::judge(epoch, RELUCTANCE.load(Relaxed)) {
+        RELUCTANCE.store(reluctance, Relaxed);
+        GIVEN.store(0, Relaxed);
+        GROWN.store(0, Relaxed);
+        WANTED.store(0, Relaxed);
+        EPOCH.fetch_add(1, Relaxed);
+    }
+}
+
+/// Bytes that are free and may be resident.
+pub fn free_bytes() -> usize {
+    ledger::free_bytes() + arena::idle_slots() * SLOT_SIZE + large::idle_bytes()
+}
+
+/// Whether so little is free that it waits longer than the delay.
+pub fn is_breath() -> bool {
+    surplus::is_breath(free_bytes(), ledger::LIVE_BYTES.now())
+}
+
+/// Whether anything goes before its time: not under rungs that do not wait, and not where the
+/// program asked for a longer delay than the default one.
+fn is_on() -> bool {
+    config::retention().waits() && config::return_after_ms() <= RETURN_AFTER_MS
+}
+
+/// A span or mapping of `slots` slots' worth was freed. Called outside slow paths' sections and
+/// locks. True if more is owed than one step gives back: [`pay`] it, elsewhere.
+#[must_use = "have the sweeper pay"]
+pub fn large_freed(slots: usize) -> bool {
+    if SHRUNK.fetch_add(slots, Relaxed) + slots < SURPLUS_SLOTS || !is_on() {
+        return false;
+    }
+    let from = sys::now_ns();
+    let left = give_back(Event::Freed(pages_in(SHRUNK.swap(0, Relaxed))), None);
+    if left == 0 {
+        return false;
+    }
+    DEBT.store(left, Relaxed);
+    while pay() {
+        if sys::now_ns() - from >= SURPLUS_LARGE_NS {
+            return true;
+        }
+    }
+    false
+}
+
+/// Pays one step of what is owed. False if nothing is, or nothing is left to pay with.
+pub fn pay() -> bool {
+    let debt = DEBT.load(Relaxed);
+    let step = debt.min(SURPLUS_STEP_PAGES);
+    let given = give_back_shared(step);
+    DEBT.store(if given == 0 { 0 } else { debt - step }, Relaxed);
+    given > 0 && debt > step
+}
+
+impl ThreadHeap {
+    /// `slots` became resident for a pool of this heap.
+    pub fn grew(&'static self, slots: usize) {
+        let grown = self.grown.get() as usize + slots;
+        self.grown.set(grown as u32);
+        if grown >= SURPLUS_SLOTS {
+            self.grown.set(0);
+            if is_on() {
+                give_back(Event::Grown(pages_in(grown)), Some(self));
+            }
+        }
+    }
+
+    /// `slots` slots' worth of this heap's blocks became free.
+    pub fn shrank(&'static self, slots: usize) {
+        let shrunk = self.shrunk.get() as usize + slots;
+        self.shrunk.set(shrunk as u32);
+        if shrunk >= SURPLUS_SLOTS {
+            self.shrunk.set(0);
+            if is_on() {
+                give_back(Event::Freed(pages_in(shrunk)), Some(self));
+            }
+        }
+    }
+
+    /// Gives back about `wanted` OS pages of this heap's pools: of sparse ones, then of empty ones.
+    fn give_back_own(&'static self, wanted: usize) {
+        let given = if config::retention().hollows() { self.hollow_sparse(wanted) } else { 0 };
+        GIVEN.fetch_add(given, Relaxed);
+        if given >= wanted {
+            return;
+        }
+        let mut left = wanted - given;
+        self.release_empties(|pool| {
+            let more = left > 0;
+            left = left.saturating_sub(pages_in(pool.slots()));
+            more
+        });
+        give_back_shared(wanted - given);
+    }
+
+    /// Purges about `wanted` OS pages of this heap's sparse pools. Returns how many.
+    fn hollow_sparse(&'static self, wanted: usize) -> usize {
+        let mut batch = Batch::new();
+        let (mut found, mut looked_at) = (0, 0);
+        for class in SizeClass::all() {
+            while let Some(pool) = self.bin(class).partial[SPARSE].first() {
+                if found >= wanted || looked_at >= 2 * wanted {
+                    batch.purge();
+                    return found;
+                }
+                looked_at += 1;
+                self.mark(pool, |pool| pool.mark_looked_at());
+                // SAFETY: this heap's, listed, and the batch is purged below.
+                let pages = unsafe { hollow(pool, &mut batch) };
+                gave_up(Taker::Class(class), pages);
+                found += pages;
+            }
+        }
+        batch.purge();
+        found
+    }
+}
+
+fn pages_in(slots: usize) -> usize {
+    (slots * SLOT_SIZE).div_ceil(sys::page_size())
+}
+
+/// Gives back what no heap has: at most `wanted` OS pages, or one arena more. Returns how many.
+fn give_back_shared(wanted: usize) -> usize {
+    if wanted == 0 {
+        return 0;
+    }
+    let mut given = ARENAS.lock().purge_idle(wanted);
+    if given < wanted {
+        given += large::purge_kept(wanted - given);
+    }
+    GIVEN.fetch_add(given, Relaxed);
+    given
+}
+
+/// Gives back what `event` calls for, at most one step of it. `heap` is the caller's, which is on a
+/// slow path. Returns OS pages owed beyond that step.
+#[cold]
+fn give_back(event: Event, heap: Option<&'static ThreadHeap>) -> usize {
+    let (free, live) = (free_bytes(), ledger::LIVE_BYTES.now());
+    let reluctance = RELUCTANCE.load(Relaxed);
+    let owed = surplus::owed(event, reluctance, free, live, sys::page_size());
+    let step = owed.min(SURPLUS_STEP_PAGES);
+    let given = give_back_shared(step);
+    if let Some(heap) = heap
+        && given < step
+    {
+        heap.give_back_own(step - given);
+    }
+    owed - step
+}
