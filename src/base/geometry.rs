@@ -98,10 +98,6 @@ pub const SURPLUS_SLOTS: usize = 64;
 /// half a millisecond.
 pub const SURPLUS_STEP_PAGES: usize = 512;
 
-/// Nanoseconds after which the free of a large block begins no further step: with the step that goes
-/// on then, less than a millisecond. The sweeper does the rest.
-pub const SURPLUS_LARGE_NS: u64 = 500_000;
-
 /// Arenas among which one slow path looks for free slots to give back.
 pub const SURPLUS_ARENAS: usize = 64;
 

@@ -175,15 +175,12 @@ pub unsafe fn free(start: NonNull<u8>) {
     };
     let bound = config::retention().large_kept_bytes(large.live_mapped);
     ledger::publish_large(-1, -(mapping.requested as isize));
-    if mapping.bytes <= bound && large.keep(start, mapping.bytes, mapping.bytes).is_some() {
+    let keep = mapping.bytes <= bound && !surplus::takes_whole(mapping.bytes);
+    if keep && large.keep(start, mapping.bytes, mapping.bytes).is_some() {
         drop(large);
         give_back_kept(bound);
-        let more = surplus::large_freed(mapping.bytes / SLOT_SIZE);
-        if more {
-            sweeper::urge()
-        } else {
-            sweeper::nudge()
-        }
+        surplus::large_freed(mapping.bytes / SLOT_SIZE);
+        sweeper::nudge();
         return;
     }
     drop(large);

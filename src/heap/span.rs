@@ -92,8 +92,8 @@ pub unsafe fn free(start: NonNull<u8>) {
     let slots = span.slots();
     // SAFETY: the span is the caller's, so its slots are.
     unsafe { give(span) };
-    let more = surplus::large_freed(slots);
-    if more { sweeper::urge() } else { sweeper::nudge() }
+    surplus::large_freed(slots);
+    sweeper::nudge();
 }
 
 /// Gives a span's slots back to its arena. Returns bytes that went to the system.

@@ -14,9 +14,7 @@ use super::sweep::hollow;
 use super::thread_heap::ThreadHeap;
 use super::{config, large, ledger};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{
-    RETURN_AFTER_MS, SLOT_SIZE, SURPLUS_LARGE_NS, SURPLUS_SLOTS, SURPLUS_STEP_PAGES,
-};
+use crate::base::geometry::{RETURN_AFTER_MS, SLOT_SIZE, SURPLUS_SLOTS, SURPLUS_STEP_PAGES};
 use crate::mem::arena;
 use crate::mem::arena_set::ARENAS;
 use crate::mem::pool::SPARSE;
@@ -45,8 +43,6 @@ static WANTED: AtomicUsize = AtomicUsize::new(0);
 static RELUCTANCE: AtomicUsize = AtomicUsize::new(1);
 /// Slots that spans and mappings freed since surplus was last given back for it.
 static SHRUNK: AtomicUsize = AtomicUsize::new(0);
-/// OS pages that are owed for a large block, beyond one step.
-static DEBT: AtomicUsize = AtomicUsize::new(0);
 
 impl Credit {
     fn of(taker: Taker) -> &'static Credit {
@@ -114,34 +110,25 @@ fn is_on() -> bool {
     config::retention().waits() && config::return_after_ms() <= RETURN_AFTER_MS
 }
 
-/// A span or mapping of `slots` slots' worth was freed. Called outside slow paths' sections and
-/// locks. True if more is owed than one step gives back: [`pay`] it, elsewhere.
-#[must_use = "have the sweeper pay"]
-pub fn large_freed(slots: usize) -> bool {
+/// A span or mapping of `slots` slots' worth was freed, and kept. Called outside slow paths' sections
+/// and locks.
+pub fn large_freed(slots: usize) {
     if SHRUNK.fetch_add(slots, Relaxed) + slots < SURPLUS_SLOTS || !is_on() {
-        return false;
+        return;
     }
-    let from = sys::now_ns();
-    let left = give_back(Event::Freed(pages_in(SHRUNK.swap(0, Relaxed))), None);
-    if left == 0 {
-        return false;
-    }
-    DEBT.store(left, Relaxed);
-    while pay() {
-        if sys::now_ns() - from >= SURPLUS_LARGE_NS {
-            return true;
-        }
-    }
-    false
+    give_back(Event::Freed(pages_in(SHRUNK.swap(0, Relaxed))), None);
 }
 
-/// Pays one step of what is owed. False if nothing is, or nothing is left to pay with.
-pub fn pay() -> bool {
-    let debt = DEBT.load(Relaxed);
-    let step = debt.min(SURPLUS_STEP_PAGES);
-    let given = give_back_shared(step);
-    DEBT.store(if given == 0 { 0 } else { debt - step }, Relaxed);
-    given > 0 && debt > step
+/// Whether a freed mapping of `bytes` is surplus as a whole, so that its thread unmaps it, which
+/// takes as long as the block is large. It then counts as given back.
+pub fn takes_whole(bytes: usize) -> bool {
+    let pages = bytes / sys::page_size();
+    if !is_on() || owed(Event::Freed(pages), free_bytes() + bytes) < pages {
+        return false;
+    }
+    gave_up(Taker::Large, pages);
+    GIVEN.fetch_add(pages, Relaxed);
+    true
 }
 
 impl ThreadHeap {
@@ -225,19 +212,21 @@ fn give_back_shared(wanted: usize) -> usize {
     given
 }
 
+/// OS pages to give back for `event`, beside `free` bytes.
+fn owed(event: Event, free: usize) -> usize {
+    let live = ledger::LIVE_BYTES.now();
+    surplus::owed(event, RELUCTANCE.load(Relaxed), free, live, sys::page_size())
+}
+
 /// Gives back what `event` calls for, at most one step of it. `heap` is the caller's, which is on a
-/// slow path. Returns OS pages owed beyond that step.
+/// slow path.
 #[cold]
-fn give_back(event: Event, heap: Option<&'static ThreadHeap>) -> usize {
-    let (free, live) = (free_bytes(), ledger::LIVE_BYTES.now());
-    let reluctance = RELUCTANCE.load(Relaxed);
-    let owed = surplus::owed(event, reluctance, free, live, sys::page_size());
-    let step = owed.min(SURPLUS_STEP_PAGES);
+fn give_back(event: Event, heap: Option<&'static ThreadHeap>) {
+    let step = owed(event, free_bytes()).min(SURPLUS_STEP_PAGES);
     let given = give_back_shared(step);
     if let Some(heap) = heap
         && given < step
     {
         heap.give_back_own(step - given);
     }
-    owed - step
 }

@@ -12,8 +12,8 @@ use super::config;
 use super::{ledger, surplus, sweep};
 use crate::policy::pace;
 use crate::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire,
-    Ordering::Relaxed, Ordering::Release, Ordering::SeqCst,
+    AtomicBool, AtomicU8, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+    Ordering::Release, Ordering::SeqCst,
 };
 use crate::sys;
 
@@ -29,9 +29,6 @@ static DIRTY: AtomicBool = AtomicBool::new(false);
 static DUE_MS: AtomicU64 = AtomicU64::new(0);
 /// When running threads sweep: one has begun, and steps are left.
 static UNDER_WAY: AtomicBool = AtomicBool::new(false);
-
-/// The sweeper has something to do before its time.
-static URGED: AtomicU32 = AtomicU32::new(0);
 
 /// Sweeps in a row that must find nothing before the thread ends.
 const QUIET_SWEEPS: usize = 2;
@@ -55,14 +52,6 @@ pub fn nudge() {
     }
 }
 
-/// As [`nudge`], when more surplus is owed than the caller gave back: the sweeper pays at once.
-#[cold]
-pub fn urge() {
-    URGED.store(1, Release);
-    sys::wake_one(&URGED);
-    nudge();
-}
-
 #[cold]
 fn nudge_slow() {
     // SeqCst pairs with the one at the thread's end: either it sees this, or we see it gone.
@@ -77,10 +66,6 @@ fn nudge_slow() {
 /// thread's slow path.
 #[cold]
 fn sweep_a_little() {
-    if URGED.load(Relaxed) != 0 {
-        URGED.store(u32::from(surplus::pay()), Relaxed);
-        return;
-    }
     if UNDER_WAY.load(Relaxed) {
         if sweep::step_old().last {
             UNDER_WAY.store(false, Relaxed);
@@ -88,7 +73,7 @@ fn sweep_a_little() {
         return;
     }
     let (now, due) = (sys::now_ms(), DUE_MS.load(Relaxed));
-    let next = now + pace::visit_every_ms(config::return_after_ms(), patience_for_breath());
+    let next = now + pace::visit_every_ms(config::return_after_ms()) * patience_for_breath();
     if now >= due && DUE_MS.compare_exchange(due, next, AcqRel, Relaxed).is_ok() {
         DIRTY.store(false, Relaxed);
         sweep::begin_old();
@@ -99,8 +84,12 @@ fn sweep_a_little() {
 extern "C" fn run(_: *mut c_void) -> *mut c_void {
     let (mut quiet, mut patience) = (0, 1);
     loop {
-        let patience_now = patience.max(patience_for_breath());
-        nap(pace::visit_every_ms(config::return_after_ms(), patience_now));
+        // Looked at again after each part: a drop that comes meanwhile does not wait so long.
+        let mut naps = 0;
+        while naps < patience.max(patience_for_breath()) {
+            sys::sleep_ms(pace::visit_every_ms(config::return_after_ms()));
+            naps += 1;
+        }
         DIRTY.store(false, SeqCst);
         let (purged, refaulted) = ledger::purged_and_refaulted();
         let swept = sweep::sweep_old();
@@ -118,22 +107,6 @@ fn patience_for_breath() -> u64 {
     if surplus::is_breath() { pace::PATIENCE_MAX } else { 1 }
 }
 
-/// Sleeps for `ms` milliseconds, and pays what is urgent meanwhile.
-fn nap(ms: u64) {
-    let until = sys::now_ms() + ms;
-    loop {
-        // Acquire pairs with the Release in `urge`.
-        if URGED.swap(0, Acquire) != 0 {
-            while surplus::pay() {}
-        }
-        let now = sys::now_ms();
-        if now >= until {
-            return;
-        }
-        sys::wait_ms(&URGED, 0, until - now);
-    }
-}
-
 /// Whether the thread may end: nobody has said anything in the meantime.
 fn ends() -> bool {
     STATE.store(NONE, SeqCst);
@@ -147,5 +120,4 @@ pub fn forget() {
         STATE.store(NONE, Relaxed);
     }
     DIRTY.store(false, Relaxed);
-    URGED.store(0, Relaxed);
 }

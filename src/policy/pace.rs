@@ -5,10 +5,10 @@
 pub const PATIENCE_MAX: u64 = 4;
 
 /// Milliseconds between two visits, so that what is free for `return_after_ms` is found old at the
-/// second one it meets: after half that time at the earliest, that time at the latest; `patience`
-/// times as long for the patient.
-pub fn visit_every_ms(return_after_ms: u64, patience: u64) -> u64 {
-    (return_after_ms.saturating_mul(patience) / 2).clamp(10, 60_000)
+/// second one it meets: after half that time at the earliest, that time at the latest. The patient
+/// let so many times as much pass.
+pub fn visit_every_ms(return_after_ms: u64) -> u64 {
+    (return_after_ms / 2).clamp(10, 60_000)
 }
 
 /// By what to multiply the delay from now on, given what the last visits purged and how much of what
@@ -37,8 +37,8 @@ mod tests {
 
     #[test]
     fn visits_are_bounded() {
-        assert_eq!(visit_every_ms(0, 1), 10);
-        assert_eq!(visit_every_ms(1000, 1), 500);
-        assert_eq!(visit_every_ms(u64::MAX / 8, PATIENCE_MAX), 60_000);
+        assert_eq!(visit_every_ms(0), 10);
+        assert_eq!(visit_every_ms(1000), 500);
+        assert_eq!(visit_every_ms(u64::MAX), 60_000);
     }
 }

@@ -62,14 +62,13 @@ pub struct Epoch {
 }
 
 /// The reluctance from now on, if the epoch is over: when as much became resident as was given back,
-/// or before, when it is plain that all of it was wanted again.
+/// or before, when a quarter of what was given back was wanted again.
 pub fn judge(epoch: Epoch, reluctance: usize) -> Option<usize> {
     if epoch.given < JUDGED_PAGES {
         // Nothing to judge; what little was given back is forgotten by and by.
         return (epoch.grown >= 16 * JUDGED_PAGES).then_some(reluctance);
     }
-    let early = epoch.grown >= epoch.given / 8 && epoch.wanted > epoch.grown / 2;
-    if early || epoch.wanted > epoch.given / 4 {
+    if epoch.wanted > epoch.given / 4 {
         Some((reluctance * RELUCTANCE_STEP).min(RELUCTANCE_MAX))
     } else if epoch.grown >= epoch.given {
         Some((reluctance / 2).max(1))
@@ -110,7 +109,8 @@ mod tests {
     fn what_is_wanted_again_makes_reluctant_and_what_is_not_undoes_it() {
         let given = Epoch { given: 1000, grown: 0, wanted: 0 };
         assert_eq!(judge(given, 1), None);
-        assert_eq!(judge(Epoch { grown: 130, wanted: 130, ..given }, 1), Some(8));
+        assert_eq!(judge(Epoch { grown: 250, wanted: 250, ..given }, 1), None);
+        assert_eq!(judge(Epoch { grown: 251, wanted: 251, ..given }, 1), Some(8));
         assert_eq!(judge(Epoch { grown: 900, wanted: 251, ..given }, 64), Some(RELUCTANCE_MAX));
         assert_eq!(judge(Epoch { grown: 900, wanted: 100, ..given }, 8), None);
         assert_eq!(judge(Epoch { grown: 1000, wanted: 100, ..given }, 8), Some(4));

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use crate::base::geometry::SWEEPER_STACK;
-use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Nanoseconds since some moment.
 pub fn now_ns() -> u64 {
@@ -60,24 +60,14 @@ pub fn spawn(body: extern "C" fn(*mut c_void) -> *mut c_void) -> bool {
     }
 }
 
-/// Sleeps for `ms` milliseconds, or, where the kernel can do that, until `word` is woken, at once if it
-/// does not hold `value`; may return early.
-pub fn wait_ms(word: &AtomicU32, value: u32, ms: u64) {
+/// Sleeps for `ms` milliseconds.
+pub fn sleep_ms(ms: u64) {
     let time = libc::timespec {
         tv_sec: (ms / 1000) as _,
         tv_nsec: (ms % 1000 * 1_000_000) as libc::c_long,
     };
-    #[cfg(target_os = "linux")]
-    // SAFETY: word and time outlive the call; the kernel only reads them.
-    unsafe {
-        let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, &raw const time);
-    }
-    #[cfg(not(target_os = "linux"))]
-    if word.load(Relaxed) == value {
-        // SAFETY: a valid time; what is left of it is not asked for.
-        let _ = unsafe { libc::nanosleep(&time, ptr::null_mut()) };
-    }
+    // SAFETY: a valid time; what is left of it is not asked for.
+    let _ = unsafe { libc::nanosleep(&time, ptr::null_mut()) };
 }
 
 static BARRIER: AtomicBool = AtomicBool::new(false);
