@@ -98,6 +98,9 @@ pub const SURPLUS_SLOTS: usize = 64;
 /// half a millisecond.
 pub const SURPLUS_STEP_PAGES: usize = 512;
 
+/// OS pages of surplus that one step gives back at the least. 1 to 64: fewer make more system calls.
+pub const SURPLUS_LEAST_PAGES: usize = 16;
+
 /// Arenas among which one slow path looks for free slots to give back.
 pub const SURPLUS_ARENAS: usize = 64;
 

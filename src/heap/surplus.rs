@@ -14,7 +14,9 @@ use super::sweep::hollow;
 use super::thread_heap::ThreadHeap;
 use super::{config, large, ledger};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{RETURN_AFTER_MS, SLOT_SIZE, SURPLUS_SLOTS, SURPLUS_STEP_PAGES};
+use crate::base::geometry::{
+    RETURN_AFTER_MS, SLOT_SIZE, SURPLUS_LEAST_PAGES, SURPLUS_SLOTS, SURPLUS_STEP_PAGES,
+};
 use crate::mem::arena;
 use crate::mem::arena_set::ARENAS;
 use crate::mem::pool::SPARSE;
@@ -41,6 +43,8 @@ static GIVEN: AtomicUsize = AtomicUsize::new(0);
 static GROWN: AtomicUsize = AtomicUsize::new(0);
 static WANTED: AtomicUsize = AtomicUsize::new(0);
 static RELUCTANCE: AtomicUsize = AtomicUsize::new(1);
+/// OS pages of events for which nothing was given back yet.
+static CARRIED: AtomicUsize = AtomicUsize::new(0);
 /// Slots that spans and mappings freed since surplus was last given back for it.
 static SHRUNK: AtomicUsize = AtomicUsize::new(0);
 
@@ -222,7 +226,16 @@ fn owed(event: Event, free: usize) -> usize {
 /// slow path.
 #[cold]
 fn give_back(event: Event, heap: Option<&'static ThreadHeap>) {
-    let step = owed(event, free_bytes()).min(SURPLUS_STEP_PAGES);
+    let free = free_bytes();
+    let carried = CARRIED.swap(0, Relaxed);
+    let owed = owed(event.with(carried), free);
+    if owed < SURPLUS_LEAST_PAGES {
+        // The reluctant make few steps, not small ones: each interrupts every running thread.
+        let pages = event.with(carried).pages().min(SURPLUS_STEP_PAGES * surplus::RELUCTANCE_MAX);
+        CARRIED.store(pages, Relaxed);
+        return;
+    }
+    let step = owed.min(SURPLUS_STEP_PAGES);
     let given = give_back_shared(step);
     if let Some(heap) = heap
         && given < step

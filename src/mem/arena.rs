@@ -134,15 +134,36 @@ impl Arena {
     /// before anyone can take a slot.
     pub fn purge_free(&mut self, batch: &mut Batch, at_once: bool) -> bool {
         let resident = self.free.and(&self.touched);
-        let old = if at_once { resident } else { resident.and(&self.aged) };
+        self.purge_slots(
+            if at_once { resident } else { resident.and(&self.aged) },
+            batch,
+            usize::MAX,
+        );
+        self.aged = self.free.and(&self.touched);
+        self.aged != SlotSet::empty() && sys::page_size() <= SLOT_SIZE
+    }
+
+    /// Adds at most about `wanted` OS pages of free slots to `batch` that may be resident. As for
+    /// [`Arena::purge_free`].
+    pub fn purge_some(&mut self, batch: &mut Batch, wanted: usize) {
+        self.purge_slots(self.free.and(&self.touched), batch, wanted);
+    }
+
+    fn purge_slots(&mut self, slots: SlotSet, batch: &mut Batch, wanted: usize) {
         let per_page = sys::page_size().div_ceil(SLOT_SIZE);
+        let mut left = wanted.saturating_mul(per_page);
         let mut from = 0;
-        while let Some(run) = old.run(from) {
+        while let Some(run) = slots.run(from) {
             from = run.end;
-            let whole = run.start.next_multiple_of(per_page)..run.end / per_page * per_page;
+            let start = run.start.next_multiple_of(per_page);
+            let whole = start..(run.end / per_page * per_page).min(start.saturating_add(left));
+            if left == 0 {
+                break;
+            }
             if whole.is_empty() {
                 continue;
             }
+            left -= whole.len();
             // SAFETY: free slots of the arena: nobody needs what is in them.
             unsafe {
                 let start = self.start.add(whole.start * SLOT_SIZE);
@@ -150,10 +171,9 @@ impl Arena {
             }
             idle_slots_less(whole.len());
             self.touched.remove(whole.clone());
+            self.aged.remove(whole.clone());
             self.purged.insert(whole);
         }
-        self.aged = self.free.and(&self.touched);
-        self.aged != SlotSet::empty() && per_page == 1
     }
 
     /// Whether nothing of it is in use.

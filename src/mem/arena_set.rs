@@ -311,8 +311,8 @@ impl ArenaSet {
         Visited { young, purged: batch.purge(), vacated: None }
     }
 
-    /// Purges free slots that may be resident, arena by arena, until at least `wanted` OS pages are
-    /// purged or a share of the arenas was looked at. Returns OS pages purged.
+    /// Purges free slots that may be resident, arena by arena, until `wanted` OS pages are purged or
+    /// a share of the arenas was looked at. Returns OS pages purged.
     pub fn purge_idle(&mut self, wanted: usize) -> usize {
         let mut batch = Batch::new();
         let page_size = sys::page_size();
@@ -322,11 +322,12 @@ impl ArenaSet {
             };
             // SAFETY: the cursor is an arena of the set, or null: `remove` sees to it.
             let arena = unsafe { arena.as_mut() };
-            self.idle_cursor = arena.all_next;
-            arena.purge_free(&mut batch, true);
+            let left = wanted - batch.pages();
+            arena.purge_some(&mut batch, left);
             if batch.pages() >= wanted {
                 break;
             }
+            self.idle_cursor = arena.all_next;
         }
         batch.purge() / page_size
     }

@@ -33,6 +33,23 @@ pub enum Event {
     Grown(usize),
 }
 
+impl Event {
+    /// How many OS pages it is about.
+    pub fn pages(self) -> usize {
+        match self {
+            Event::Freed(pages) | Event::Grown(pages) => pages,
+        }
+    }
+
+    /// The same with so many `more`.
+    pub fn with(self, more: usize) -> Event {
+        match self {
+            Event::Freed(pages) => Event::Freed(pages.saturating_add(more)),
+            Event::Grown(pages) => Event::Grown(pages.saturating_add(more)),
+        }
+    }
+}
+
 /// OS pages of `page_size` bytes to give back for `event`, beside `free` and `live` bytes. After
 /// frees, up to four times as many as became free, so that what was kept until the surplus began
 /// follows.
