@@ -8,7 +8,7 @@ use core::ptr::{self, NonNull};
 
 use super::large_index::Index;
 use super::sweep::Swept;
-use super::{config, ledger, sweeper};
+use super::{config, ledger, limit, sweeper};
 use crate::mem::store::Store;
 use crate::policy::retention::Retention;
 use crate::sync::lock::{Mutex, RawLock};
@@ -102,6 +102,8 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
 }
 
 fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
+    limit::before_growth(bytes);
+    limit::grew(bytes);
     let align = align.max(sys::page_size());
     let start = sys::map_aligned(bytes, align).or_else(|| {
         give_back_kept(0);
@@ -205,6 +207,7 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     invariant!(begun.is_some(), "a record just freed can be had again");
     drop(large);
     ledger::publish_large(0, requested as isize - mapping.requested as isize);
+    limit::grew(now.saturating_sub(mapping.bytes));
     moved
 }
 
@@ -343,6 +346,7 @@ impl LargeBlocks {
         // SAFETY: a kept mapping is nobody's.
         match unsafe { sys::remap(mapping.start, mapping.bytes, bytes) } {
             Some(start) => {
+                limit::grew(bytes - mapping.bytes);
                 (mapping.start, mapping.bytes) = (start, bytes);
                 Some(mapping)
             }

@@ -8,7 +8,7 @@
 use core::ptr::NonNull;
 
 use super::thread_heap::ThreadHeap;
-use super::{config, ledger, retire};
+use super::{config, ledger, limit, retire};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, CARVE_BYTES, INBOX_POOLS, SLOT_SIZE};
 use crate::mem::arena_set::ARENAS;
@@ -115,6 +115,7 @@ impl ThreadHeap {
         // SAFETY: the current pool is this heap's.
         if let Some((first, count, pages)) = unsafe { pool.carve_again(sys::page_size()) } {
             ledger::refaulted(pages as usize);
+            limit::grew(pages as usize * sys::page_size());
             self.refaulted.set(self.refaulted.get() + pages);
             self.hand_carved(class, first, count);
             return true;
@@ -220,6 +221,7 @@ impl ThreadHeap {
         let slots = class.pool_size() / SLOT_SIZE;
         let taken = ARENAS.lock().take(slots, slots, |pool| pool.open(class, self.as_owner()))?;
         ledger::refaulted(taken.refaulted);
+        limit::grew(taken.grown * SLOT_SIZE);
         // SAFETY: the slots are this heap's now, and their arena is mapped.
         Some((unsafe { Pool::at(taken.start.addr().get()).as_ref() }, taken.grown))
     }

@@ -2,5 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod limit;
 pub mod pace;
+pub mod pressure;
 pub mod retention;
