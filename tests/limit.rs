@@ -332,7 +332,6 @@ fn after_the_bursts_an_idle_process_comes_down_from_the_ladder() {
         let deadline = Instant::now() + Duration::from_secs(20);
         while highwater::stats().retention_in_force != Retention::NeverShrink {
             assert!(Instant::now() < deadline, "{:?}", highwater::stats());
-            highwater::trim();
             std::thread::sleep(Duration::from_millis(10));
         }
     });

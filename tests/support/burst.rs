@@ -60,7 +60,7 @@ impl<'a, A: GlobalAlloc> Burst<'a, A> {
     }
 
     /// Every block holds what it was filled with.
-    #[allow(dead_code, reason = "not every test file reads them")]
+    #[allow(dead_code, reason = "not every test file looks")]
     #[track_caller]
     pub fn assert_whole(&self) {
         let mut block = self.last;
