@@ -10,6 +10,7 @@ mod burst;
 #[path = "support/child.rs"]
 mod child;
 
+use std::alloc::{GlobalAlloc, Layout};
 use std::time::{Duration, Instant};
 
 use burst::{Burst, MIB, burst_and_drop};
@@ -153,6 +154,44 @@ fn bursts_stay_below_the_limit_without_a_sweeper() {
     ];
     alone_with(set, || {
         burst_and_drop(&HIGHWATER, BURST);
+        assert_below_the_limit();
+    });
+}
+
+#[test]
+fn a_large_block_that_is_not_touched_does_not_hide_what_is_free() {
+    alone(|| {
+        highwater::set_retention(Retention::NeverShrink);
+        highwater::set_soft_limit(SoftLimit::bytes(LIMIT));
+        let layout = Layout::from_size_align(1 << 30, 8).unwrap();
+        // SAFETY: not of size 0.
+        let sparse = unsafe { HIGHWATER.alloc(layout) };
+        assert!(!sparse.is_null());
+        burst_and_drop(&HIGHWATER, BURST);
+        assert_below_the_limit();
+        // SAFETY: a live block with its layout.
+        unsafe { HIGHWATER.dealloc(sparse, layout) };
+    });
+}
+
+#[test]
+fn lists_that_fill_while_the_blocks_are_made_stay_below_the_limit_too() {
+    alone(|| {
+        highwater::set_retention(Retention::NeverShrink);
+        highwater::set_soft_limit(SoftLimit::bytes(LIMIT));
+        for size in [64, 1000, 48, 100 << 10, 400] {
+            // Mapped at once, touched as the blocks are made; kept when freed.
+            let list = Layout::array::<u64>(BURST / 64).unwrap();
+            // SAFETY: not of size 0.
+            let start = unsafe { HIGHWATER.alloc(list) };
+            let bursts = [(); 8].map(|()| Burst::new(&HIGHWATER, BURST / 10, size));
+            // SAFETY: a live block with its layout.
+            unsafe {
+                start.write_bytes(1, list.size());
+                HIGHWATER.dealloc(start, list);
+            }
+            drop(bursts);
+        }
         assert_below_the_limit();
     });
 }

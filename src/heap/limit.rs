@@ -1,9 +1,10 @@
 //! The soft limit at work: looking at what is resident, climbing the ladder near the limit, purging
 //! before growing above it.
 //!
-//! Growth is counted where memory becomes resident (`grew`). Once enough has gathered, or before a
-//! large mapping, the next slow path looks (`before_growth`), outside every lock and before it is on
-//! its heap: so a look may sweep. One thread looks and purges at a time; others that must grow
+//! Slow paths say how much they are about to hand out (`hand_out`, `before_growth`), outside every
+//! lock and before they are on their heap; once enough has gathered, they look, and so a look may
+//! sweep. What is handed out counts, rather than what grows: while blocks of memory that was there
+//! already are made, a list of them may fill that was mapped long before. One thread looks and purges at a time; others that must grow
 //! meanwhile wait for it. Nothing here fails: what cannot be read is no limit, what cannot be given
 //! back stays, and the program gets what it needs.
 
@@ -21,9 +22,10 @@ use crate::sys::cgroup::Level;
 const UNSET: u64 = u64::MAX;
 static CHOSEN: AtomicU64 = AtomicU64::new(UNSET);
 
-/// Bytes that became resident since the last look.
+/// Bytes handed out since the last look; of them, bytes that were not resident.
+static PASSED: AtomicUsize = AtomicUsize::new(0);
 static GROWN: AtomicUsize = AtomicUsize::new(0);
-/// Bytes of growth before the next look; 0 if no limit is asked for.
+/// Bytes to hand out before the next look; 0 if no limit is asked for.
 static LOOK_AFTER: AtomicUsize = AtomicUsize::new(0);
 
 /// The limit in force and what was resident at the last look, bytes.
@@ -88,13 +90,24 @@ pub fn grew(bytes: usize) {
     }
 }
 
-/// Before `bytes` more become resident, beside what smaller growth has gathered: gives back what can
-/// be if that would be above the limit. With no lock held and outside slow paths.
+/// Up to `bytes` are about to be handed out: looks if enough has gathered, and gives back what can be
+/// if that is above the limit. With no lock held and outside slow paths.
+#[inline]
+pub fn hand_out(bytes: usize) {
+    pass(bytes, 0);
+}
+
+/// As [`hand_out`], before all the `bytes` become resident at once.
 #[inline]
 pub fn before_growth(bytes: usize) {
+    pass(bytes, bytes);
+}
+
+#[inline]
+fn pass(bytes: usize, wanted: usize) {
     let look_after = LOOK_AFTER.load(Relaxed);
-    if look_after != 0 && GROWN.load(Relaxed).saturating_add(bytes) >= look_after {
-        make_room(bytes);
+    if look_after != 0 && PASSED.fetch_add(bytes, Relaxed).saturating_add(bytes) >= look_after {
+        make_room(wanted);
     }
 }
 
@@ -103,21 +116,18 @@ pub fn before_growth(bytes: usize) {
 #[cold]
 #[inline(never)]
 pub fn make_room(bytes: usize) {
-    let mut watch = WATCH.lock();
-    let Some(resident) = watch.look(bytes) else { return };
-    let (limit, live) = (watch.limit, ledger::LIVE_BYTES.now());
-    let is_short = pressure::is_short(limit, resident, bytes);
-    if !is_short || !watch.left.is_worth_a_try(limit, resident, live) {
-        return;
+    WATCH.lock().make_room(bytes);
+}
+
+/// For the sweeper, with no lock held: as [`make_room`] for nothing in particular, if a limit is asked
+/// for and no other thread looks. What the program or others did without the allocator is seen, and
+/// steps are taken back while nothing is handed out.
+pub fn tend() {
+    if LOOK_AFTER.load(Relaxed) != 0
+        && let Some(mut watch) = WATCH.try_lock()
+    {
+        watch.make_room(0);
     }
-    PURGES.fetch_add(1, Relaxed);
-    // Whole mappings are the cheapest to give back.
-    let mut given = large::give_back_kept(0);
-    if given < pressure::enough(limit, resident, bytes) {
-        given += trim::trim();
-    }
-    let resident = watch.look(0).unwrap_or(resident);
-    watch.left.tried(limit, given, resident, live);
 }
 
 /// Looks, if a limit is asked for and no other thread looks: steps are taken back while nothing
@@ -147,6 +157,7 @@ impl Watch {
     /// resident. `None` if there is no limit.
     fn look(&mut self, wanted: usize) -> Option<usize> {
         self.left.grew(GROWN.swap(0, Relaxed));
+        PASSED.store(wanted, Relaxed);
         self.read_limit();
         LIMIT.store(self.limit, Relaxed);
         if self.limit == 0 {
@@ -156,7 +167,7 @@ impl Watch {
             config::set_steps(0);
             return None;
         }
-        let resident = self.level.and_then(|level| level.used()).unwrap_or_else(resident_bytes);
+        let resident = self.level.as_ref().and_then(Level::used).unwrap_or_else(resident_bytes);
         let (rung, before) = (config::chosen_retention().unwrap_or_default(), config::steps());
         let steps = pressure::steps(rung, before, self.limit, resident.saturating_add(wanted));
         CLIMBS.fetch_add(u64::from(steps > before), Relaxed);
@@ -164,6 +175,26 @@ impl Watch {
         RESIDENT.store(resident, Relaxed);
         LOOK_AFTER.store(pressure::look_after(self.limit, resident), Relaxed);
         Some(resident)
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        let Some(resident) = self.look(bytes) else { return };
+        let limit = self.limit;
+        if !pressure::is_short(limit, resident, bytes)
+            || !self.left.is_worth_a_try(limit, loose_bytes())
+        {
+            return;
+        }
+        PURGES.fetch_add(1, Relaxed);
+        // Whole mappings are the cheapest to give back. If they suffice, nothing is known of the rest.
+        let kept = large::give_back_kept(0);
+        if kept >= pressure::enough(limit, resident, bytes) {
+            self.look(0);
+            return;
+        }
+        let given = kept + trim::trim();
+        self.look(0);
+        self.left.tried(limit, given, loose_bytes());
     }
 
     fn read_limit(&mut self) {
@@ -201,6 +232,12 @@ fn held_bytes() -> usize {
     });
     let large = large::totals();
     bytes + large.live_mapped + large.kept
+}
+
+/// Bytes that the allocator may have in RAM without need. A large block counts as needed from end to
+/// end, and as held likewise, though the program may not have touched it.
+fn loose_bytes() -> usize {
+    held_bytes().saturating_sub(ledger::LIVE_BYTES.now())
 }
 
 /// Has nobody look, for a fork.

@@ -89,7 +89,7 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
         DIRTY.store(false, SeqCst);
         let (purged, refaulted) = ledger::purged_and_refaulted();
         let swept = sweep::sweep_old();
-        limit::look();
+        limit::tend();
         let (purged_now, refaulted_now) = ledger::purged_and_refaulted();
         patience = pace::patience(patience, purged_now - purged, refaulted_now - refaulted);
         quiet = if swept.young || swept.bytes > 0 || DIRTY.load(SeqCst) { 0 } else { quiet + 1 };

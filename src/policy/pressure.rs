@@ -93,9 +93,9 @@ pub fn enough(limit: usize, resident: usize, wanted: usize) -> usize {
 /// What the last purge left, so that the next one is not in vain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Left {
-    /// Resident bytes beside the live ones: this much no purge could give back.
-    beside: usize,
-    /// By how much these must grow for another try.
+    /// Bytes held without need: this much no purge could give back.
+    loose: usize,
+    /// By how much they must grow for another try.
     reluctance: usize,
     /// Bytes of growth since.
     grown: usize,
@@ -104,7 +104,7 @@ pub struct Left {
 impl Left {
     /// Nothing was tried yet.
     pub const fn nothing() -> Left {
-        Left { beside: 0, reluctance: 0, grown: 0 }
+        Left { loose: 0, reluctance: 0, grown: 0 }
     }
 
     /// The process grew by so many bytes.
@@ -112,20 +112,21 @@ impl Left {
         self.grown = self.grown.saturating_add(bytes);
     }
 
-    /// Whether a purge is worth a try: more lies beside the live bytes than the last one left there,
-    /// by its reluctance; or so much was made since that what lies there is another.
-    pub fn is_worth_a_try(&self, limit: usize, resident: usize, live: usize) -> bool {
-        let beside = resident.saturating_sub(live);
-        beside > self.beside.saturating_add(self.reluctance) || self.grown > limit / 4
+    /// Whether a purge is worth a try: more is held without need than the last one left, by its
+    /// reluctance; or so much was made since that what is held is another. `loose` bytes are.
+    pub fn is_worth_a_try(&mut self, limit: usize, loose: usize) -> bool {
+        // What came to be needed after all can come loose again.
+        self.loose = self.loose.min(loose);
+        loose > self.loose.saturating_add(self.reluctance) || self.grown > limit / 4
     }
 
     /// After a purge that gave `given` bytes back: a vain one doubles the reluctance, up to a
     /// quarter of the limit.
-    pub fn tried(&mut self, limit: usize, given: usize, resident: usize, live: usize) {
+    pub fn tried(&mut self, limit: usize, given: usize, loose: usize) {
         let least = look_near(limit);
         let reluctance = if given >= least { least } else { self.reluctance.max(least) * 2 };
         let reluctance = reluctance.min((limit / 4).max(least));
-        *self = Left { beside: resident.saturating_sub(live), reluctance, grown: 0 };
+        *self = Left { loose, reluctance, grown: 0 };
     }
 }
 
@@ -191,8 +192,8 @@ mod tests {
                 assert!(look_after(limit, resident) >= LIMIT_LOOK_MIN);
                 let mut left = Left::nothing();
                 left.grew(usize::MAX);
-                left.tried(limit, 0, resident, usize::MAX);
-                assert!(!left.is_worth_a_try(limit, 0, 0));
+                left.tried(limit, 0, resident);
+                assert!(!left.is_worth_a_try(limit, 0));
             }
         }
         assert!(is_short(1, 0, 0) && !is_short(usize::MAX >> 1, MIB, MIB));
@@ -208,31 +209,38 @@ mod tests {
     #[test]
     fn a_purge_in_vain_is_not_tried_again_until_something_is_freed() {
         let mut left = Left::nothing();
-        assert!(left.is_worth_a_try(LIMIT, 110 * MIB, 105 * MIB));
-        left.tried(LIMIT, 0, 110 * MIB, 105 * MIB);
-        // What grows is live: nothing to give back.
-        assert!(!left.is_worth_a_try(LIMIT, 120 * MIB, 115 * MIB));
-        // Freed: the same resident, less of it live.
-        assert!(left.is_worth_a_try(LIMIT, 120 * MIB, 100 * MIB));
+        assert!(left.is_worth_a_try(LIMIT, 5 * MIB));
+        left.tried(LIMIT, 0, 5 * MIB);
+        // What grows meanwhile is needed: nothing to give back.
+        assert!(!left.is_worth_a_try(LIMIT, 5 * MIB));
+        assert!(left.is_worth_a_try(LIMIT, 20 * MIB));
+    }
+
+    #[test]
+    fn what_was_needed_after_all_and_is_freed_again_is_worth_a_try() {
+        let mut left = Left::nothing();
+        left.tried(LIMIT, 0, 50 * MIB);
+        assert!(!left.is_worth_a_try(LIMIT, 10 * MIB));
+        assert!(left.is_worth_a_try(LIMIT, 50 * MIB));
     }
 
     #[test]
     fn vain_purges_become_rare_and_a_useful_one_makes_eager_again() {
         let mut left = Left::nothing();
         for _ in 0..20 {
-            left.tried(LIMIT, 0, 110 * MIB, 105 * MIB);
+            left.tried(LIMIT, 0, 5 * MIB);
         }
-        assert!(!left.is_worth_a_try(LIMIT, 110 * MIB + LIMIT / 4, 105 * MIB));
-        assert!(left.is_worth_a_try(LIMIT, 111 * MIB + LIMIT / 4, 105 * MIB));
-        left.tried(LIMIT, 20 * MIB, 110 * MIB, 105 * MIB);
-        assert!(left.is_worth_a_try(LIMIT, 112 * MIB, 105 * MIB));
+        assert!(!left.is_worth_a_try(LIMIT, 5 * MIB + LIMIT / 4));
+        assert!(left.is_worth_a_try(LIMIT, 6 * MIB + LIMIT / 4));
+        left.tried(LIMIT, 20 * MIB, 5 * MIB);
+        assert!(left.is_worth_a_try(LIMIT, 7 * MIB));
     }
 
     #[test]
     fn after_much_growth_a_purge_is_tried_though_nothing_seems_freed() {
         let mut left = Left::nothing();
-        left.tried(LIMIT, 0, 110 * MIB, 105 * MIB);
+        left.tried(LIMIT, 0, 5 * MIB);
         left.grew(LIMIT / 4 + 1);
-        assert!(left.is_worth_a_try(LIMIT, 136 * MIB, 131 * MIB));
+        assert!(left.is_worth_a_try(LIMIT, 5 * MIB));
     }
 }

@@ -133,7 +133,7 @@ impl Highwater {
     #[inline(never)]
     fn refill(&self, class: SizeClass) -> *mut u8 {
         settings::read_once(self);
-        limit::before_growth(0);
+        limit::hand_out(class.pool_size());
         let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
         block.flatten().map_or(ptr::null_mut(), NonNull::as_ptr)
     }
@@ -155,8 +155,8 @@ impl Highwater {
     fn alloc_unpooled(&self, layout: Layout) -> (*mut u8, bool) {
         let (size, align) = (layout.size(), layout.align());
         settings::read_once(self);
-        limit::before_growth(0);
         let found = if span::fits(size, align) {
+            limit::hand_out(size);
             span::alloc(size, align)
         } else {
             large::alloc(size, align)
