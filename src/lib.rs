@@ -27,7 +27,8 @@ mod front;
 #[doc(hidden)]
 pub use front::check;
 pub use front::{
-    ClassStats, Explain, Highwater, Stats, explain, reset_peaks, retention, set_retention, stats,
-    trim,
+    ClassStats, Explain, Highwater, Stats, explain, reset_peaks, retention, set_retention,
+    set_soft_limit, soft_limit, stats, trim,
 };
+pub use policy::limit::SoftLimit;
 pub use policy::retention::Retention;

@@ -104,6 +104,28 @@ pub const SURPLUS_LEAST_PAGES: usize = 16;
 /// Arenas among which one slow path looks for free slots to give back.
 pub const SURPLUS_ARENAS: usize = 64;
 
+/// Hundredths of a soft limit at which the allocator takes the first step up the ladder, at which it
+/// has taken all, and by how many less a step is taken back. Wide enough apart that what a purge
+/// gives back is not asked for by the next look.
+pub const LIMIT_NEAR: usize = 80;
+/// See [`LIMIT_NEAR`].
+pub const LIMIT_FULL: usize = 95;
+/// See [`LIMIT_NEAR`].
+pub const LIMIT_EASE: usize = 10;
+
+/// Looks at what is resident while the last part of a soft limit is filled: one for each so many
+/// parts of it. 16 to 256: a look costs some microseconds, and the limit is overrun by at most one
+/// part unseen.
+pub const LIMIT_LOOKS: usize = 64;
+/// Bytes of growth between two looks, at least: their first touch costs ten times a look.
+pub const LIMIT_LOOK_MIN: usize = 128 << 10;
+/// Bytes of growth between two looks near a soft limit, at most.
+pub const LIMIT_LOOK_MAX: usize = 16 << 20;
+
+/// Milliseconds for which what was read of a cgroup's limit is believed. Reading it costs some tens
+/// of microseconds, and it seldom changes.
+pub const LIMIT_READ_EVERY_MS: u64 = 1000;
+
 /// Bytes of stack of the sweeper's thread. At least 64 KiB with the system's own needs.
 pub const SWEEPER_STACK: usize = 128 << 10;
 

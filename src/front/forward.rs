@@ -7,6 +7,7 @@ use std::alloc::System;
 
 use super::explain::Explain;
 use super::stats::Stats;
+use crate::policy::limit::SoftLimit;
 use crate::policy::retention::Retention;
 
 /// Forwards to [`std::alloc::System`]: this target is not supported yet.
@@ -32,6 +33,16 @@ impl Highwater {
 
     /// Forwards; nothing waits here.
     pub const fn return_after_ms(self, _: u64) -> Self {
+        self
+    }
+
+    /// Forwards; nothing is limited here.
+    pub const fn soft_limit(self, _: usize) -> Self {
+        self
+    }
+
+    /// Forwards; nothing is limited here.
+    pub const fn with_soft_limit(self, _: SoftLimit) -> Self {
         self
     }
 
@@ -86,6 +97,14 @@ pub fn retention() -> Retention {
 
 /// Does nothing here.
 pub fn set_retention(_: Retention) {}
+
+/// None: nothing is limited here.
+pub fn soft_limit() -> SoftLimit {
+    SoftLimit::NONE
+}
+
+/// Does nothing here.
+pub fn set_soft_limit(_: SoftLimit) {}
 
 /// Does nothing here.
 #[doc(hidden)]

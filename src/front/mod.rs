@@ -7,6 +7,9 @@ mod chosen;
 mod explain;
 mod stats;
 
-pub use chosen::{Highwater, check, explain, reset_peaks, retention, set_retention, stats, trim};
+pub use chosen::{
+    Highwater, check, explain, reset_peaks, retention, set_retention, set_soft_limit, soft_limit,
+    stats, trim,
+};
 pub use explain::Explain;
 pub use stats::{ClassStats, Stats};

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::base::class::SizeClass;
+use crate::policy::retention::Retention;
 
 /// What the allocator holds and what happened, at one moment. Sizes are bytes.
 ///
@@ -49,6 +50,18 @@ pub struct Stats {
     pub pages_refaulted: u64,
     /// Nanoseconds spent in giving contents back.
     pub purge_ns: u64,
+    /// What counts against a soft limit: the process's bytes in RAM, not only the allocator's; of a
+    /// share of a cgroup, what the cgroup uses. Where the system does not tell, what the allocator
+    /// may have in RAM.
+    pub resident_bytes: usize,
+    /// The soft limit in force; 0 if there is none.
+    pub soft_limit_bytes: usize,
+    /// How often what was resident came near the limit, or nearer, and steps were taken up the ladder.
+    pub soft_limit_climbs: u64,
+    /// How often memory was given back before growing, at the limit.
+    pub soft_limit_purges: u64,
+    /// The rung in force: the chosen one, or a higher one near a soft limit.
+    pub retention_in_force: Retention,
     pub(crate) classes: [ClassStats; SizeClass::COUNT],
 }
 
@@ -117,6 +130,11 @@ impl Stats {
             pages_purged: 0,
             pages_refaulted: 0,
             purge_ns: 0,
+            resident_bytes: 0,
+            soft_limit_bytes: 0,
+            soft_limit_climbs: 0,
+            soft_limit_purges: 0,
+            retention_in_force: Retention::DEFAULT,
             classes: SizeClass::table(ClassStats::none),
         }
     }

@@ -11,7 +11,7 @@
 
 use super::registry::{REGISTRY, Registry};
 use super::thread_heap::ThreadHeap;
-use super::{large, ledger, local, span, sweep, sweeper};
+use super::{large, ledger, limit, local, span, sweep, sweeper};
 use crate::base::class::SizeClass;
 use crate::base::geometry::ARENA_SIZE;
 use crate::mem::arena_set::{ARENAS, ArenaSet};
@@ -24,6 +24,7 @@ pub fn start() {
 }
 
 extern "C" fn prepare() {
+    limit::lock_for_fork();
     sweep::lock_for_fork();
     let heap = local::heap();
     if !heap.is_nobody() {
@@ -46,6 +47,7 @@ extern "C" fn parent() {
         ARENAS.force_unlock();
         REGISTRY.force_unlock();
         sweep::unlock_after_fork();
+        limit::unlock_after_fork();
     }
 }
 

@@ -9,7 +9,7 @@ use core::ptr::{self, NonNull};
 use super::large_index::Index;
 use super::surplus::{self, Taker};
 use super::sweep::Swept;
-use super::{config, ledger, sweeper};
+use super::{config, ledger, limit, sweeper};
 use crate::base::geometry::SLOT_SIZE;
 use crate::mem::store::Store;
 use crate::policy::retention::Retention;
@@ -126,6 +126,8 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
 }
 
 fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
+    limit::before_growth(bytes);
+    limit::grew(bytes);
     let align = align.max(sys::page_size());
     let start = sys::map_aligned(bytes, align).or_else(|| {
         give_back_kept(0);
@@ -233,6 +235,7 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     drop(large);
     surplus::grew(Taker::Large, now.saturating_sub(mapping.bytes) / sys::page_size());
     ledger::publish_large(0, requested as isize - mapping.requested as isize);
+    limit::grew(now.saturating_sub(mapping.bytes));
     moved
 }
 
@@ -400,6 +403,7 @@ impl LargeBlocks {
         // SAFETY: a kept mapping is nobody's.
         match unsafe { sys::remap(mapping.start, mapping.bytes, bytes) } {
             Some(start) => {
+                limit::grew(bytes - mapping.bytes);
                 (mapping.start, mapping.bytes) = (start, bytes);
                 Some(mapping)
             }

@@ -8,6 +8,7 @@ pub mod fork;
 pub mod large;
 pub mod large_index;
 pub mod ledger;
+pub mod limit;
 pub mod local;
 pub mod outbox;
 pub mod refill;

@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 
 use super::surplus::{self, Taker};
 use super::thread_heap::ThreadHeap;
-use super::{config, ledger, retire};
+use super::{config, ledger, limit, retire};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, CARVE_BYTES, INBOX_POOLS, SLOT_SIZE};
 use crate::mem::arena;
@@ -118,6 +118,7 @@ impl ThreadHeap {
         if let Some((first, count, pages)) = unsafe { pool.carve_again(sys::page_size()) } {
             ledger::refaulted(pages as usize);
             surplus::grew(Taker::Class(class), pages as usize);
+            limit::grew(pages as usize * sys::page_size());
             self.hand_carved(class, first, count);
             return true;
         }
@@ -231,6 +232,7 @@ impl ThreadHeap {
         let slots = class.pool_size() / SLOT_SIZE;
         let taken = ARENAS.lock().take(slots, slots, |pool| pool.open(class, self.as_owner()))?;
         ledger::refaulted(taken.refaulted);
+        limit::grew(taken.grown * SLOT_SIZE);
         // SAFETY: the slots are this heap's now, and their arena is mapped.
         Some((unsafe { Pool::at(taken.start.addr().get()).as_ref() }, taken.grown))
     }

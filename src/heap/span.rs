@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 
 use super::bin::PoolList;
 use super::surplus::{self, Taker};
-use super::{config, ledger, local, sweeper};
+use super::{config, ledger, limit, local, sweeper};
 use crate::base::geometry::{SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX};
 use crate::mem::arena_set::ARENAS;
 use crate::mem::pool::Pool;
@@ -56,6 +56,7 @@ fn take(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> 
     let taken = ARENAS.lock().take(slots, align, |span| span.open_span(slots, size))?;
     ledger::refaulted(taken.refaulted);
     surplus::grew(Taker::Span, taken.grown);
+    limit::grew(taken.grown * SLOT_SIZE);
     Some((taken.start, taken.fresh))
 }
 

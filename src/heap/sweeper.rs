@@ -9,7 +9,7 @@ use core::ffi::c_void;
 use core::ptr;
 
 use super::config;
-use super::{ledger, surplus, sweep};
+use super::{ledger, limit, surplus, sweep};
 use crate::policy::pace;
 use crate::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
@@ -68,6 +68,7 @@ fn nudge_slow() {
 fn sweep_a_little() {
     if UNDER_WAY.load(Relaxed) {
         if sweep::step_old().last {
+            limit::look();
             UNDER_WAY.store(false, Relaxed);
         }
         return;
@@ -93,6 +94,7 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
         DIRTY.store(false, SeqCst);
         let (purged, refaulted) = ledger::purged_and_refaulted();
         let swept = sweep::sweep_old();
+        limit::tend();
         let (purged_now, refaulted_now) = ledger::purged_and_refaulted();
         patience = pace::patience(patience, purged_now - purged, refaulted_now - refaulted);
         quiet = if swept.young || swept.bytes > 0 || DIRTY.load(SeqCst) { 0 } else { quiet + 1 };

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod limit;
 pub mod pace;
+pub mod pressure;
 pub mod retention;
 pub mod surplus;

@@ -24,6 +24,12 @@ pub enum Retention {
     ReturnPages,
 }
 
+impl Default for Retention {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Retention {
     /// The rung of `Highwater::new()`.
     pub const DEFAULT: Retention = Retention::ReturnPages;

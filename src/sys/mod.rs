@@ -1,11 +1,15 @@
 //! Floor 1: what the system gives. OS pages, sleeping on a word, a thread's end, fork, standard
 //! error. Nothing here allocates, and nothing above here calls the system.
 
+pub mod cgroup;
 #[macro_use]
 pub mod fatal;
+mod file;
 pub mod purge;
+mod resident;
 mod thread;
 mod unix;
 
+pub use resident::*;
 pub use thread::*;
 pub use unix::*;

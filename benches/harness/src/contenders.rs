@@ -15,6 +15,11 @@ pub trait Accounts: Sync {
 
     /// Bytes of all blocks handed out and not yet freed, with what rounding and headers add.
     fn block_bytes(&self) -> Option<u64>;
+
+    /// Asks for a soft limit on resident bytes, or for none; false where there is no such thing.
+    fn soft_limit(&self, _: Option<u64>) -> bool {
+        false
+    }
 }
 
 /// An allocator that keeps no figures which can be read without allocating.

@@ -74,6 +74,11 @@ impl Stage {
         self.accounts.block_bytes()
     }
 
+    /// Asks the allocator for a soft limit on resident bytes, or for none; false if it has no such thing.
+    pub fn soft_limit(&self, bytes: Option<u64>) -> bool {
+        self.accounts.soft_limit(bytes)
+    }
+
     /// System calls that the allocator made so far, where it tells.
     pub fn system_calls(&self) -> Option<u64> {
         Some(self.accounts.figures()?.system_calls())

@@ -4,7 +4,7 @@
 
 use crate::base::class::SizeClass;
 use crate::front::stats::{ClassStats, Stats};
-use crate::heap::{large, ledger, local};
+use crate::heap::{config, large, ledger, limit, local};
 use crate::mem::arena_set::ARENAS;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
@@ -33,6 +33,7 @@ pub fn stats() -> Stats {
     let (arenas, arenas_peak, arenas_returned) = ARENAS.lock().counts();
     let (pages_purged, pages_refaulted) = ledger::purged_and_refaulted();
     let (mapped_bytes, mapped_bytes_peak) = sys::mapped_bytes();
+    let told = limit::told();
     Stats {
         live_bytes: ledger::LIVE_BYTES.now(),
         live_bytes_peak: ledger::LIVE_BYTES.peak(),
@@ -53,6 +54,11 @@ pub fn stats() -> Stats {
         pages_purged,
         pages_refaulted,
         purge_ns: purge::PURGE_NS.load(Relaxed),
+        resident_bytes: told.resident,
+        soft_limit_bytes: told.limit,
+        soft_limit_climbs: told.climbs,
+        soft_limit_purges: told.purges,
+        retention_in_force: config::retention(),
         classes,
     }
 }

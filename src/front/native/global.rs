@@ -6,7 +6,8 @@ use core::ptr::{self, NonNull};
 use super::settings;
 use crate::base::class::SizeClass;
 use crate::base::geometry::RETURN_AFTER_MS;
-use crate::heap::{config, large, local, span, trim};
+use crate::heap::{config, large, limit, local, span, trim};
+use crate::policy::limit::SoftLimit;
 use crate::policy::retention::Retention;
 use crate::sys;
 
@@ -26,6 +27,7 @@ pub struct Highwater {
     pub(super) retention: Retention,
     pub(super) return_after_ms: u64,
     pub(super) sweeper: bool,
+    pub(super) soft_limit: SoftLimit,
 }
 
 impl Default for Highwater {
@@ -60,7 +62,8 @@ impl Highwater {
 
     /// With the given retention. The environment variable `HIGHWATER_RETENTION` wins over it.
     pub const fn with_retention(retention: Retention) -> Self {
-        Self { retention, return_after_ms: RETURN_AFTER_MS, sweeper: true }
+        let soft_limit = SoftLimit::NONE;
+        Self { retention, return_after_ms: RETURN_AFTER_MS, sweeper: true, soft_limit }
     }
 
     /// With another delay: free memory stays for `ms` milliseconds, so that what is wanted again
@@ -93,11 +96,44 @@ impl Highwater {
         Self { sweeper: false, ..self }
     }
 
+    /// With a soft limit on the process's resident bytes; 0 is none. Near it the allocator climbs the
+    /// ladder step by step, whatever the retention, and down again below it; above it, it gives back
+    /// what it can before it takes more. A wish, never a failure: what the program needs it gets.
+    /// `HIGHWATER_SOFT_LIMIT` wins over it.
+    ///
+    /// ```
+    /// use highwater::Highwater;
+    ///
+    /// #[global_allocator]
+    /// static GLOBAL: Highwater = Highwater::new().soft_limit(512 << 20);
+    /// # assert_eq!(*Box::new(7), 7);
+    /// # assert_eq!(highwater::stats().soft_limit_bytes, 512 << 20);
+    /// ```
+    pub const fn soft_limit(self, bytes: usize) -> Self {
+        self.with_soft_limit(SoftLimit::bytes(bytes))
+    }
+
+    /// With a soft limit of another kind, such as a share of what the process's cgroup may use.
+    /// `HIGHWATER_SOFT_LIMIT` wins over it.
+    ///
+    /// ```
+    /// use highwater::{Highwater, SoftLimit};
+    ///
+    /// #[global_allocator]
+    /// static GLOBAL: Highwater = Highwater::new().with_soft_limit(SoftLimit::cgroup(0.9));
+    /// # assert_eq!(*Box::new(7), 7);
+    /// # assert_eq!(highwater::soft_limit(), SoftLimit::cgroup(0.9));
+    /// ```
+    pub const fn with_soft_limit(self, limit: SoftLimit) -> Self {
+        Self { soft_limit: limit, ..self }
+    }
+
     /// The current list is exhausted, or the thread has no heap yet.
     #[cold]
     #[inline(never)]
     fn refill(&self, class: SizeClass) -> *mut u8 {
         settings::read_once(self);
+        limit::hand_out(class.pool_size());
         let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
         block.flatten().map_or(ptr::null_mut(), NonNull::as_ptr)
     }
@@ -120,6 +156,7 @@ impl Highwater {
         let (size, align) = (layout.size(), layout.align());
         settings::read_once(self);
         let found = if span::fits(size, align) {
+            limit::hand_out(size);
             span::alloc(size, align)
         } else {
             large::alloc(size, align)
@@ -168,6 +205,7 @@ impl Highwater {
             // SAFETY: a large block, by its layout, to be one of another size; what moves OS pages
             // keeps no more than their alignment.
             (Home::Large, Home::Large) if align <= sys::page_size() => unsafe {
+                limit::before_growth(size.saturating_sub(layout.size()));
                 large::resize(block, size)
             },
             _ => None,
@@ -252,15 +290,29 @@ unsafe impl GlobalAlloc for Highwater {
 /// for each arena and for each batch of OS pages. A heap whose owner is on a slow path just then may
 /// be passed over.
 pub fn trim() -> usize {
-    trim::trim()
+    let given = trim::trim();
+    limit::look();
+    given
 }
 
-/// The retention in force.
+/// The soft limit asked for; [`SoftLimit::NONE`] if there is none.
+pub fn soft_limit() -> SoftLimit {
+    limit::chosen().unwrap_or(SoftLimit::NONE)
+}
+
+/// Asks for another soft limit, or none. If more is resident, gives back at once what can be.
+pub fn set_soft_limit(limit: SoftLimit) {
+    limit::set(limit);
+    limit::make_room(0);
+}
+
+/// The retention chosen. Near a soft limit a higher rung is in force: see
+/// [`Stats::retention_in_force`](crate::Stats::retention_in_force).
 pub fn retention() -> Retention {
-    config::retention()
+    config::chosen_retention().unwrap_or_default()
 }
 
-/// Puts a retention in force, from the next slow path of each thread on. What was kept before is
+/// Chooses a retention, in force from the next slow path of each thread on. What was kept before is
 /// kept until it is used or [`trim`] is called.
 pub fn set_retention(retention: Retention) {
     config::set_retention(retention);

@@ -7,4 +7,4 @@ mod settings;
 
 pub use account::{check, explain};
 pub use gather::{reset_peaks, stats};
-pub use global::{Highwater, retention, set_retention, trim};
+pub use global::{Highwater, retention, set_retention, set_soft_limit, soft_limit, trim};

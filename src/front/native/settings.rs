@@ -6,7 +6,8 @@ use core::str;
 
 use super::account;
 use super::global::Highwater;
-use crate::heap::{config, sweeper};
+use crate::heap::{config, limit, sweeper};
+use crate::policy::limit::SoftLimit;
 use crate::policy::retention::Retention;
 use crate::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 use crate::sync::lock::{Mutex, RawLock};
@@ -35,7 +36,7 @@ fn read(constructed: &Highwater) {
     if READ.load(Acquire) {
         return;
     }
-    let mut found = Found { retention: None, stats: false, return_after_ms: None, sweeper: None };
+    let mut found = Found::default();
     sys::for_each_environment_entry(|entry| found.read(entry));
     if let Some(rung) = found.retention {
         config::set_retention(rung);
@@ -45,6 +46,11 @@ fn read(constructed: &Highwater) {
     config::set_return_after_ms(found.return_after_ms.unwrap_or(constructed.return_after_ms));
     if !found.sweeper.unwrap_or(constructed.sweeper) {
         sweeper::turn_off();
+    }
+    if let Some(wish) = found.soft_limit {
+        limit::set(wish);
+    } else if limit::chosen().is_none() {
+        limit::set(constructed.soft_limit);
     }
     if found.stats {
         sys::at_exit(print_at_exit);
@@ -56,11 +62,13 @@ extern "C" fn print_at_exit() {
     account::print();
 }
 
+#[derive(Default)]
 struct Found {
     retention: Option<Retention>,
     stats: bool,
     return_after_ms: Option<u64>,
     sweeper: Option<bool>,
+    soft_limit: Option<SoftLimit>,
 }
 
 impl Found {
@@ -85,6 +93,10 @@ impl Found {
             b"RETURN_AFTER_MS" => {
                 self.return_after_ms = text(value).parse().ok();
                 self.return_after_ms.is_some()
+            }
+            b"SOFT_LIMIT" => {
+                self.soft_limit = SoftLimit::from_text(value);
+                self.soft_limit.is_some()
             }
             b"SWEEPER" => {
                 self.sweeper = match value {

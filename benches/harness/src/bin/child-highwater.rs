@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use harness::contenders::Accounts;
 use harness::report::Figures;
-use highwater::Highwater;
+use highwater::{Highwater, SoftLimit};
 
 #[global_allocator]
 static GLOBAL: Highwater = Highwater::new();
@@ -32,6 +32,12 @@ impl Accounts for HighwaterAccounts {
 
     fn block_bytes(&self) -> Option<u64> {
         Some(highwater::stats().live_bytes as u64)
+    }
+
+    fn soft_limit(&self, bytes: Option<u64>) -> bool {
+        let limit = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        highwater::set_soft_limit(limit.map_or(SoftLimit::NONE, SoftLimit::bytes));
+        true
     }
 }
 

@@ -20,6 +20,7 @@ mod sawtooth;
 mod shifting;
 mod sizes;
 mod sleeper;
+mod soft_limit;
 mod spike;
 mod survivors;
 
@@ -271,6 +272,17 @@ pub const ALL: &[Workload] = &[
         prepare: nothing,
         run: sleeper::run,
         figures: Some(Figures { title: "Asleep, and awake again", reference: None }),
+    },
+    Workload {
+        name: "soft-limit",
+        group: Group::GivingBack,
+        about: "nine bursts of 192 MiB in different sizes, each dropped, under a soft limit of 256 MiB and without",
+        prepare: nothing,
+        run: soft_limit::run,
+        figures: Some(Figures {
+            title: "Under the limit, where the allocator has one, and then without",
+            reference: None,
+        }),
     },
 ];
 
