@@ -43,18 +43,15 @@ pub struct Bin {
     pub pools: Word32,
     /// Blocks put on the current list since allocations were last published.
     pub handed: Word32,
-    /// Frees to other pools until they are published; counts down from one pool's capacity.
-    pub frees_left: Word32,
 }
 
 impl Bin {
-    pub const fn new(capacity: usize) -> Self {
+    pub const fn new() -> Self {
         Self {
             partial: [const { PoolList::new() }; BANDS],
             empty: PoolList::new(),
             pools: Word32::new(0),
             handed: Word32::new(0),
-            frees_left: Word32::new(capacity as u32),
         }
     }
 

@@ -35,14 +35,26 @@ impl Tenancy {
 
     #[inline(always)]
     fn enter(&self) -> Inside<'_> {
+        if !self.try_enter() {
+            self.wait();
+        }
+        Inside(self)
+    }
+
+    /// Says that the owner is on a slow path. False if the heap is claimed: then [`Tenancy::wait`].
+    #[inline(always)]
+    fn try_enter(&self) -> bool {
         self.inside.store(1, Relaxed);
         // Pairs with the barrier in `claim`: the store above is visible before the load below.
         compiler_fence(SeqCst);
         // Acquire pairs with the Release at a claim's end: what the claimer did is visible.
-        if self.claimed.load(Acquire) != 0 {
-            self.wait();
-        }
-        Inside(self)
+        self.claimed.load(Acquire) == 0
+    }
+
+    #[inline(always)]
+    fn leave(&self) {
+        // Release pairs with the Acquire in `claim`.
+        self.inside.store(0, Release);
     }
 
     #[cold]
@@ -98,8 +110,7 @@ impl Tenancy {
 impl Drop for Inside<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        // Release pairs with the Acquire in `claim`.
-        self.0.inside.store(0, Release);
+        self.0.leave();
     }
 }
 
@@ -116,6 +127,24 @@ impl ThreadHeap {
     #[inline(always)]
     pub fn enter(&self) -> Inside<'_> {
         self.tenancy.enter()
+    }
+
+    /// As [`ThreadHeap::enter`] for the shortest of slow paths: false if the heap is claimed, and then
+    /// nothing was entered. Ends with [`ThreadHeap::leave`] or [`ThreadHeap::resume`].
+    #[inline(always)]
+    pub fn try_enter(&self) -> bool {
+        self.tenancy.try_enter()
+    }
+
+    /// The owner leaves what it entered by [`ThreadHeap::try_enter`].
+    #[inline(always)]
+    pub fn leave(&self) {
+        self.tenancy.leave();
+    }
+
+    /// What was entered by [`ThreadHeap::try_enter`], to be left when this is dropped.
+    pub fn resume(&self) -> Inside<'_> {
+        Inside(&self.tenancy)
     }
 
     /// Claims the heap, unless somebody else does, its owner is on a slow path that does not end

@@ -21,8 +21,7 @@ impl ThreadHeap {
     #[cold]
     #[inline(never)]
     pub fn after_free(&'static self, pool: &'static Pool, class: SizeClass) {
-        let bin = self.bin(class);
-        if bin.frees_left.get() == 0 {
+        if self.publishes(class) {
             self.publish_frees(class);
             self.shrank(pool.slots());
         }

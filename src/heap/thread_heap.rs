@@ -28,6 +28,9 @@ use crate::sync::word::{Word32, WordPtr, WordSize};
 #[repr(C)]
 pub struct ThreadHeap {
     currents: [Current; SizeClass::COUNT],
+    /// Frees of each class, but for those to current pools, until they are published; counts down
+    /// from one pool's capacity.
+    frees_left: [Word32; SizeClass::COUNT],
     bins: [Bin; SizeClass::COUNT],
     /// Remote frees held back.
     pub outbox: Outbox,
@@ -63,7 +66,8 @@ impl ThreadHeap {
     pub const fn new() -> Self {
         Self {
             currents: [const { Current::none() }; SizeClass::COUNT],
-            bins: bins(),
+            frees_left: frees_left(),
+            bins: [const { Bin::new() }; SizeClass::COUNT],
             outbox: Outbox::new(),
             inbox: AtomicPtr::new(ptr::null_mut()),
             pending: WordPtr::new(ptr::null_mut()),
@@ -156,21 +160,50 @@ impl ThreadHeap {
             // SAFETY: the caller's contract; the pool is not this heap's.
             return unsafe { super::local::free_remote(block, pool, class) };
         }
-        let inside = self.enter();
+        if !self.try_enter() {
+            // SAFETY: the caller's contract.
+            return unsafe { self.push_when_unclaimed(pool, block, class) };
+        }
         let block = block.cast::<Block>();
         // SAFETY: the caller gave the block up.
         unsafe { Block::set_next(block, pool.free.get()) };
         pool.free.set(block.as_ptr());
-        let bin = self.bin(class);
         let countdown = pool.countdown.get() - 1;
         pool.countdown.set(countdown);
-        let frees_left = bin.frees_left.get() - 1;
-        bin.frees_left.set(frees_left);
+        let frees_left = self.frees_left[class.index()].get() - 1;
+        self.frees_left[class.index()].set(frees_left);
         if countdown == 0 || frees_left == 0 {
-            self.after_free(pool, class);
-            drop(inside);
-            sweeper::nudge();
+            return self.push_more(pool, class);
         }
+        self.leave();
+    }
+
+    /// The rest of [`ThreadHeap::push_to`] when there is more to do than to put the block back.
+    #[cold]
+    #[inline(never)]
+    fn push_more(&'static self, pool: &'static Pool, class: SizeClass) {
+        let inside = self.resume();
+        self.after_free(pool, class);
+        drop(inside);
+        sweeper::nudge();
+    }
+
+    /// [`ThreadHeap::push_to`] once nobody claims the heap any more.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ThreadHeap::push_to`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn push_when_unclaimed(
+        &'static self,
+        pool: &'static Pool,
+        block: NonNull<u8>,
+        class: SizeClass,
+    ) {
+        drop(self.enter());
+        // SAFETY: the caller's contract.
+        unsafe { self.push_to(NonNull::from(pool), block, class) };
     }
 
     /// The current pool's part of a bin.
@@ -234,16 +267,21 @@ impl ThreadHeap {
 
     /// Counts a free of another heap's block.
     pub fn count_free(&self, class: SizeClass) {
-        let frees_left = self.bin(class).frees_left.get() - 1;
-        self.bin(class).frees_left.set(frees_left);
+        let frees_left = self.frees_left[class.index()].get() - 1;
+        self.frees_left[class.index()].set(frees_left);
         if frees_left == 0 {
             self.publish_frees(class);
         }
     }
 
+    /// Whether a pool's worth of frees is to be published.
+    pub fn publishes(&self, class: SizeClass) -> bool {
+        self.frees_left[class.index()].get() == 0
+    }
+
     /// Publishes a pool's worth of frees.
     pub fn publish_frees(&self, class: SizeClass) {
-        self.bin(class).frees_left.set(class.capacity() as u32);
+        self.frees_left[class.index()].set(class.capacity() as u32);
         ledger::publish(class, -(class.capacity() as isize));
     }
 
@@ -265,10 +303,10 @@ impl ThreadHeap {
         // SAFETY: the current list is this heap's, and this is its thread.
         let remaining = unsafe { block::length(self.current(class).free.get()) };
         let allocated = bin.handed.get() as isize - remaining as isize;
-        let freed = class.capacity() as isize - bin.frees_left.get() as isize;
+        let freed = class.capacity() as isize - self.frees_left[class.index()].get() as isize;
         ledger::publish(class, allocated - freed);
         bin.handed.set(remaining as u32);
-        bin.frees_left.set(class.capacity() as u32);
+        self.frees_left[class.index()].set(class.capacity() as u32);
     }
 
     /// Blocks of `pool` that are used: for a current pool of this heap, exactly, as this is its
@@ -292,7 +330,7 @@ impl ThreadHeap {
             bin.partial.iter().for_each(super::bin::PoolList::clear);
             bin.empty.clear();
             bin.handed.set(0);
-            bin.frees_left.set(class.capacity() as u32);
+            self.frees_left[class.index()].set(class.capacity() as u32);
         }
         self.outbox.clear();
         self.empties.set(0);
@@ -336,12 +374,12 @@ impl ThreadHeap {
     }
 }
 
-const fn bins() -> [Bin; SizeClass::COUNT] {
-    let mut bins = [const { Bin::new(0) }; SizeClass::COUNT];
+const fn frees_left() -> [Word32; SizeClass::COUNT] {
+    let mut left = [const { Word32::new(0) }; SizeClass::COUNT];
     let mut index = 0;
     while let Some(class) = SizeClass::from_index(index) {
-        bins[index] = Bin::new(class.capacity());
+        left[index] = Word32::new(class.capacity() as u32);
         index += 1;
     }
-    bins
+    left
 }
