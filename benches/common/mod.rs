@@ -120,6 +120,101 @@ impl Batch {
     }
 }
 
+/// Bytes that grow as a `Vec` or a `String` does: doubled when full, from 8 on. It is not a `Vec`, because
+/// two allocators in one binary would need vectors with an allocator of their own.
+pub struct Growing<'a, A: GlobalAlloc> {
+    allocator: &'a A,
+    bytes: *mut u8,
+    length: usize,
+    capacity: usize,
+}
+
+impl<'a, A: GlobalAlloc> Growing<'a, A> {
+    const LEAST: usize = 8;
+
+    pub fn new(allocator: &'a A) -> Self {
+        Self { allocator, bytes: std::ptr::null_mut(), length: 0, capacity: 0 }
+    }
+
+    #[inline]
+    pub fn extend(&mut self, bytes: &[u8]) {
+        let length = self.length + bytes.len();
+        if length > self.capacity {
+            self.grow(length);
+        }
+        // SAFETY: there is room for the bytes, and they are not within this block.
+        unsafe { self.bytes.add(self.length).copy_from(bytes.as_ptr(), bytes.len()) };
+        self.length = length;
+    }
+
+    fn grow(&mut self, needed: usize) {
+        let capacity = needed.max(2 * self.capacity).max(Self::LEAST);
+        // SAFETY: the new size is not 0, and the old block, if there is one, has the old layout.
+        self.bytes = unsafe {
+            match self.capacity {
+                0 => self.allocator.alloc(Self::layout(capacity)),
+                old => self.allocator.realloc(self.bytes, Self::layout(old), capacity),
+            }
+        };
+        assert!(!self.bytes.is_null());
+        self.capacity = capacity;
+    }
+
+    fn layout(capacity: usize) -> Layout {
+        // SAFETY: 8 is a power of two, and the benches' sizes are small.
+        unsafe { Layout::from_size_align_unchecked(capacity, 8) }
+    }
+}
+
+impl<A: GlobalAlloc> Drop for Growing<'_, A> {
+    fn drop(&mut self) {
+        if self.capacity > 0 {
+            // SAFETY: the block has this layout, and nobody uses it any more.
+            unsafe { self.allocator.dealloc(self.bytes, Self::layout(self.capacity)) };
+        }
+    }
+}
+
+impl<A: GlobalAlloc> std::fmt::Write for Growing<'_, A> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.extend(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Grows to so many bytes, eight at a time.
+pub fn grow(allocator: &impl GlobalAlloc, bytes: usize) {
+    let mut growing = Growing::new(allocator);
+    for number in 0..bytes / 8 {
+        growing.extend(&black_box(number).to_ne_bytes());
+    }
+    black_box(growing.bytes);
+}
+
+/// Formats one string of some 30 characters.
+pub fn format(allocator: &impl GlobalAlloc, number: usize) {
+    use std::fmt::Write;
+    let mut text = Growing::new(allocator);
+    let written = write!(text, "/accounts/{number}/{:08x}/{}", number * 31, number % 7 == 0);
+    assert!(written.is_ok());
+    black_box(text.bytes);
+}
+
+/// A zeroed block of so many bytes, of which one in each 4 KiB is written to.
+pub fn zeroed(allocator: &impl GlobalAlloc, bytes: usize) {
+    const TOUCHED_EVERY: usize = 4 << 10; // 4 KiB
+    let layout = Layout::from_size_align(bytes, 8).expect("a size of the benches");
+    // SAFETY: the size is not 0; what is written to lies within the block, which is freed once, with its layout.
+    unsafe {
+        let block = black_box(allocator.alloc_zeroed(layout));
+        assert!(!block.is_null());
+        for at in (0..bytes).step_by(TOUCHED_EVERY) {
+            block.add(at).write(1);
+        }
+        allocator.dealloc(black_box(block), layout);
+    }
+}
+
 /// A producer and a consumer: `blocks` blocks of 64 bytes go through a ring in batches, and the
 /// other thread frees them. Returns the time from the first block to the last free.
 pub fn exchange<A: GlobalAlloc + Sync>(allocator: &A, blocks: usize) -> Duration {

@@ -66,12 +66,18 @@ impl Children {
 
 /// The executables that cargo built for these arguments; `None` if the build fails.
 fn build(arguments: &[&str]) -> Result<Option<HashMap<String, PathBuf>>> {
+    let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    build_package(&manifest(), &[arguments, profile].concat())
+}
+
+/// The executables that cargo built of another package for these arguments; `None` if the build fails.
+pub fn build_package(
+    manifest: &Path,
+    arguments: &[&str],
+) -> Result<Option<HashMap<String, PathBuf>>> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--message-format", "json-render-diagnostics", "--manifest-path"]);
-    cargo.arg(manifest()).args(arguments);
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
+    cargo.arg(manifest).args(arguments);
     let output = cargo.stderr(Stdio::inherit()).output().map_err(|error| {
         format!("cargo, which builds the child binaries, does not start: {error}")
     })?;

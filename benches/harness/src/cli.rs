@@ -10,11 +10,13 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::children::Children;
 use crate::contenders::{self, Accounts, Contender};
+use crate::instructions::InstructionsArgs;
 use crate::machine::Machine;
 use crate::results::{Results, Settings};
 use crate::session::Session;
+use crate::speed::cli::{GrowthArgs, SpeedArgs};
 use crate::workloads::{self, Group, Workload};
-use crate::{Result, corpus, interrupt, runner, tables};
+use crate::{Result, corpus, instructions, interrupt, runner, speed, tables};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +28,10 @@ Examples:
   cargo retention run --workload giving-back        the other group: against the bound, at which price
   cargo retention run --scale 100                   a quick look: a hundredth of the elements
   cargo retention run --json out.json               every sample, for further use
+  cargo retention speed                             how fast, row by row, beside the others; some minutes
+  cargo retention speed --quick                     to see that it works, in under a minute
+  cargo retention speed --rows json,markdown --json out.json --chart out.svg
+  cargo retention growth                            ever more live blocks, ever more threads
 
 The peers (mimalloc, jemalloc, snmalloc, rusty_alloc) need a C++ compiler, and a tool that is built for them:
   cargo run --release --manifest-path benches/harness/Cargo.toml --bin retention --features peers -- run ...
@@ -58,6 +64,12 @@ enum Action {
     /// Run some or all of them (the default)
     #[command(after_help = EXAMPLES)]
     Run(RunArgs),
+    /// Time highwater beside the others, row by row, interleaved
+    Speed(SpeedArgs),
+    /// Time it with ever more live blocks and threads, and see what it costs before it is used
+    Growth(GrowthArgs),
+    /// Count the instructions of each path through the allocator, beside their ceilings; needs valgrind
+    Instructions(InstructionsArgs),
 }
 
 #[derive(Args)]
@@ -109,6 +121,9 @@ pub fn main(tally: &'static dyn Accounts) -> ExitCode {
     let done = match cli.command {
         Some(Action::List) => print_list(),
         Some(Action::Run(args)) => run(&args, tally),
+        Some(Action::Speed(args)) => speed::cli::speed(&args),
+        Some(Action::Growth(args)) => speed::cli::growth(&args),
+        Some(Action::Instructions(args)) => instructions::run(&args),
         None => run(&cli.run, tally),
     };
     if interrupt::requested() {

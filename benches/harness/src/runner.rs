@@ -39,7 +39,7 @@ pub fn run_child(program: &Path, contender: &Contender, task: &Task) -> Result<A
 }
 
 /// Runs `command` to its end; what it wrote goes through files in `scratch`, so that no pipe can fill.
-fn run(
+pub fn run(
     mut command: Command,
     scratch: &Path,
     timeout: Duration,

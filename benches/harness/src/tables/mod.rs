@@ -1,7 +1,10 @@
 //! Results as text: the line-by-line tables, the comparison, and the workload's own figures.
 
+pub mod growth;
 mod held;
+pub mod instructions;
 mod returned;
+pub mod speed;
 
 use std::fmt::Write as _;
 
