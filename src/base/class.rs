@@ -5,6 +5,8 @@
 //! blocks to 64. A request for more alignment is rounded up to a multiple of it, and every such
 //! multiple is, or lies below, a class of at least that alignment (tested for every size).
 
+use core::ops::Range;
+
 use super::geometry::{
     BLOCK_MAX, INLINE_MAX, POOL_BIG, POOL_MEDIUM, POOL_MEDIUM_BLOCK_MAX, POOL_SMALL,
     POOL_SMALL_BLOCK_MAX, SLOT_SIZE,
@@ -24,6 +26,12 @@ const DOUBLINGS: usize = (BLOCK_MAX / STEPPED_MAX).trailing_zeros() as usize;
 pub struct SizeClass(u8);
 
 const BLOCK_SIZES: [u16; SizeClass::COUNT] = block_sizes();
+static SPARSE: [u16; SizeClass::COUNT] = sparse();
+/// The first classes of medium and of big pools.
+const FIRST_LARGER: [usize; 2] = [
+    SizeClass::holding(POOL_SMALL_BLOCK_MAX).index() + 1,
+    SizeClass::holding(POOL_MEDIUM_BLOCK_MAX).index() + 1,
+];
 const CAPACITIES: [u16; SizeClass::COUNT] = capacities();
 /// Class of every size up to [`INLINE_MAX`], by the number of 8-byte steps that cover it.
 static CLASS_OF: [u8; INLINE_MAX / STEP + 1] = class_of();
@@ -111,7 +119,17 @@ impl SizeClass {
     /// Used blocks up to which a pool counts as sparse: one to each OS page of 4 KiB, so that even
     /// when they lie as they please, a third of those pages hold none; at most half the capacity.
     pub fn sparse(self) -> usize {
-        (self.pool_size() / SLOT_SIZE).min(self.capacity() / 2)
+        SPARSE[self.index()] as usize
+    }
+
+    /// The classes whose pools are as large as this one's: from the first up to but without the last.
+    pub fn alike(self) -> Range<usize> {
+        let [medium, big] = FIRST_LARGER;
+        match self.index() {
+            index if index < medium => 0..medium,
+            index if index < big => medium..big,
+            _ => big..Self::COUNT,
+        }
     }
 
     /// Blocks in one pool.
@@ -153,6 +171,17 @@ const fn capacities() -> [u16; SizeClass::COUNT] {
     let mut index = 0;
     while index < table.len() {
         table[index] = (pool_size_at(index) / block_size_at(index)) as u16;
+        index += 1;
+    }
+    table
+}
+
+const fn sparse() -> [u16; SizeClass::COUNT] {
+    let mut table = [0; SizeClass::COUNT];
+    let mut index = 0;
+    while index < table.len() {
+        let (pages, half) = (pool_size_at(index) / SLOT_SIZE, CAPACITIES[index] / 2);
+        table[index] = if pages < half as usize { pages as u16 } else { half };
         index += 1;
     }
     table
@@ -235,6 +264,9 @@ mod tests {
             assert!(next.is_none_or(|next| next.block_size() > class.block_size()));
             let tail = class.pool_size() - class.capacity() * class.block_size();
             assert!(tail < class.block_size() && class.capacity() >= 4);
+            let alike = class.alike();
+            let same = |other: SizeClass| other.pool_size() == class.pool_size();
+            assert!(SizeClass::all().all(|other| alike.contains(&other.index()) == same(other)));
         }
     }
 }

@@ -75,9 +75,10 @@ pub const LARGE_KEPT_BYTES: usize = 1 << 20;
 /// are live: a burst that comes again within the delay finds its mappings.
 pub const LARGE_KEPT_BYTES_YOUNG: usize = 64 << 20;
 
-/// Empty pools that a heap keeps with their lists until they are old, for its own classes only.
-/// Further ones go to the arenas, where they serve any heap.
-pub const EMPTIES_KEPT: usize = 256;
+/// Slots of empty pools that a heap keeps with their lists until they are old or surplus. Further ones
+/// go to the arenas, where they serve any heap. 16 MiB: a burst of a few thousand blocks finds its pools
+/// as it left them.
+pub const EMPTY_SLOTS_KEPT: usize = 4096;
 
 /// Milliseconds for which free memory stays before it is given back, unless told otherwise. 0 to
 /// minutes: less purges what is wanted again, more keeps what is not.

@@ -1,7 +1,9 @@
 //! A bin: one heap's pools of one class, but for the current one's list, which stands apart.
 
+use core::ops::Range;
 use core::ptr::{self, NonNull};
 
+use crate::base::class::SizeClass;
 use crate::mem::block::Block;
 use crate::mem::pool::{BANDS, HOLLOW, Pool};
 use crate::sync::word::{Word32, WordPtr, WordSize};
@@ -70,6 +72,63 @@ impl Bin {
     /// Takes a pool that was hollowed, or could not be.
     pub fn take_hollow(&self) -> Option<&'static Pool> {
         self.partial[HOLLOW].pop_front()
+    }
+}
+
+/// Which of a heap's bins keep empty pools, and how many slots those have.
+pub struct KeptEmpties {
+    slots: WordSize,
+    /// A bit for each class.
+    classes: [WordSize; KEPT_WORDS],
+}
+
+const BITS: usize = usize::BITS as usize;
+const KEPT_WORDS: usize = SizeClass::COUNT.div_ceil(BITS);
+
+impl KeptEmpties {
+    pub const fn new() -> Self {
+        Self { slots: WordSize::new(0), classes: [const { WordSize::new(0) }; KEPT_WORDS] }
+    }
+
+    /// Slots of all kept empty pools.
+    pub fn slots(&self) -> usize {
+        self.slots.get()
+    }
+
+    /// An empty pool of `class` is kept.
+    pub fn add(&self, class: SizeClass, slots: usize) {
+        self.slots.set(self.slots.get() + slots);
+        let word = &self.classes[class.index() / BITS];
+        word.set(word.get() | 1 << (class.index() % BITS));
+    }
+
+    /// An empty pool of `class` is not kept any more; `is_last`: no other one of the class is.
+    pub fn remove(&self, class: SizeClass, slots: usize, is_last: bool) {
+        self.slots.set(self.slots.get() - slots);
+        if is_last {
+            let word = &self.classes[class.index() / BITS];
+            word.set(word.get() & !(1 << (class.index() % BITS)));
+        }
+    }
+
+    /// The first of the classes with these indices that keeps one.
+    pub fn first(&self, classes: Range<usize>) -> Option<SizeClass> {
+        let mut from = classes.start;
+        while from < classes.end {
+            let bits = self.classes[from / BITS].get() >> (from % BITS);
+            if bits != 0 {
+                let index = from + bits.trailing_zeros() as usize;
+                return SizeClass::from_index(index).filter(|_| index < classes.end);
+            }
+            from = (from / BITS + 1) * BITS;
+        }
+        None
+    }
+
+    /// Forgets the pools.
+    pub fn clear(&self) {
+        self.slots.set(0);
+        self.classes.iter().for_each(|word| word.set(0));
     }
 }
 

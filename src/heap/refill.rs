@@ -154,7 +154,7 @@ impl ThreadHeap {
             return Some(());
         }
         let share = config::retention().classes_share();
-        let stolen = if share && self.empties.get() > 0 { self.steal_empty(class) } else { None };
+        let stolen = if share { self.steal_empty(class) } else { None };
         // What is resident before what is not: a hollowed pool's OS pages are not.
         if stolen.is_none()
             && arena::idle_slots() < class.pool_size() / SLOT_SIZE
@@ -183,9 +183,8 @@ impl ThreadHeap {
     /// Makes a pool of the bin, taken off its list, the current one.
     fn install(&'static self, pool: &'static Pool, class: SizeClass) {
         if pool.state() == State::Empty {
-            self.empties.set(self.empties.get() - 1);
-            ledger::class(class).carved.add(-((pool.carved() - pool.absent()) as isize));
-            pool.forget_blocks();
+            // Its list is as it was left: carving again would touch every block.
+            self.no_longer_kept(class, pool);
         }
         let current = self.current(class);
         let free = pool.free.get();
@@ -202,11 +201,9 @@ impl ThreadHeap {
 
     /// A kept empty pool of another class with pools as large: touched already, and nobody's need.
     fn steal_empty(&'static self, class: SizeClass) -> Option<&'static Pool> {
-        let alike = SizeClass::all().filter(|other| other.pool_size() == class.pool_size());
-        let (other, pool) = alike
-            .into_iter()
-            .find_map(|other| Some((other, self.bin(other).empty.pop_front()?)))?;
-        self.empties.set(self.empties.get() - 1);
+        let other = self.kept.first(class.alike())?;
+        let pool = self.bin(other).empty.pop_front()?;
+        self.no_longer_kept(other, pool);
         self.strike(pool, other);
         Some(pool)
     }

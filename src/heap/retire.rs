@@ -6,7 +6,7 @@ use super::surplus::{self, Taker};
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{ARENA_SIZE, EMPTIES_KEPT, SLOTS_PER_ARENA};
+use crate::base::geometry::{ARENA_SIZE, EMPTY_SLOTS_KEPT, SLOTS_PER_ARENA};
 use crate::mem::arena_set::{ARENAS, ArenaSet, Vacated};
 use crate::mem::block;
 use crate::mem::pool::{Pool, State};
@@ -71,14 +71,14 @@ impl ThreadHeap {
     fn emptied(&'static self, pool: &'static Pool) -> usize {
         let rung = config::retention();
         let keep = if rung.waits() {
-            self.empties.get() < EMPTIES_KEPT as u32
+            self.kept.slots() < EMPTY_SLOTS_KEPT
         } else {
             !rung.classes_share() || arena_of(pool) == self.home.get()
         };
         if keep {
             pool.set_state(State::Empty);
             self.bin(pool.class()).empty.push_front(pool);
-            self.empties.set(self.empties.get() + 1);
+            self.kept.add(pool.class(), pool.slots());
             0
         } else {
             self.slots_given.set(self.slots_given.get() + pool.slots() as u32);
@@ -126,13 +126,19 @@ impl ThreadHeap {
     fn unlist_empty(&self, pool: &'static Pool) {
         let class = pool.class();
         self.bin(class).empty.remove(pool);
-        self.empties.set(self.empties.get() - 1);
+        self.no_longer_kept(class, pool);
         self.strike(pool, class);
+    }
+
+    /// A kept empty pool of `class` was taken off its list.
+    pub fn no_longer_kept(&self, class: SizeClass, pool: &Pool) {
+        let is_last = self.bin(class).empty.first().is_none();
+        self.kept.remove(class, pool.slots(), is_last);
     }
 
     /// Gives back every kept empty pool that `which` says. Returns bytes that went to the system.
     pub fn release_empties(&'static self, mut which: impl FnMut(&Pool) -> bool) -> usize {
-        if self.empties.get() == 0 || !config::retention().classes_share() {
+        if self.kept.slots() == 0 || !config::retention().classes_share() {
             return 0;
         }
         let mut bytes = 0;

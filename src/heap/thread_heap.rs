@@ -11,7 +11,7 @@
 
 use core::ptr::{self, NonNull};
 
-use super::bin::{Bin, Current};
+use super::bin::{Bin, Current, KeptEmpties};
 use super::claim::Tenancy;
 use super::outbox::Outbox;
 use super::{ledger, sweeper};
@@ -48,7 +48,7 @@ pub struct ThreadHeap {
     /// Slots of pools given back since the currents were last looked at.
     pub slots_given: Word32,
     /// Kept empty pools of all bins.
-    pub empties: Word32,
+    pub kept: KeptEmpties,
     /// Who has it: the registry's word, changed under its lock.
     pub tenure: AtomicU8,
     /// The registry's links.
@@ -76,7 +76,7 @@ impl ThreadHeap {
             tenancy: Tenancy::new(),
             home: WordSize::new(0),
             slots_given: Word32::new(0),
-            empties: Word32::new(0),
+            kept: KeptEmpties::new(),
             tenure: AtomicU8::new(0),
             next: WordPtr::new(ptr::null_mut()),
             vacant_next: WordPtr::new(ptr::null_mut()),
@@ -333,7 +333,7 @@ impl ThreadHeap {
             self.frees_left[class.index()].set(class.capacity() as u32);
         }
         self.outbox.clear();
-        self.empties.set(0);
+        self.kept.clear();
         self.forget_inbox();
     }
 

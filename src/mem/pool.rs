@@ -74,6 +74,8 @@ const LOOKED_AT: u16 = 1 << 15;
 /// Lists of partial pools that a bin tells apart, in the order in which they are allocated from:
 /// above half, up to half, sparse, and sparse ones that were looked at for free OS pages.
 pub const BANDS: usize = 4;
+/// Blocks from which on a pool has a band for less than half.
+const MANY_BLOCKS: usize = 128;
 /// The band of sparse pools: so few blocks are used that OS pages without one are likely.
 pub const SPARSE: usize = 2;
 /// The band of sparse pools that were looked at, hollowed or not.
@@ -291,10 +293,11 @@ impl Pool {
     }
 
     /// Sets how many blocks are used, and with it when the owner must look again: at the first free
-    /// of a full pool, at half the capacity, when it becomes sparse, and when it is empty.
+    /// of a full pool, at half the capacity if there are many blocks, when it becomes sparse, and when
+    /// it is empty.
     pub fn set_used(&self, used: usize) {
         let class = self.class();
-        let (half, sparse) = (class.capacity() / 2, class.sparse());
+        let (half, sparse) = (Self::half(class), class.sparse());
         let floor = match used {
             used if used == class.capacity() => used - 1,
             used if used > half => half,
@@ -310,9 +313,16 @@ impl Pool {
         match self.floor.get() as usize {
             0 if self.seen.get() & LOOKED_AT != 0 => HOLLOW,
             0 => SPARSE,
-            floor if floor >= self.class().capacity() / 2 => 0,
+            floor if floor >= Self::half(self.class()) => 0,
             _ => 1,
         }
+    }
+
+    /// Used blocks up to which a pool is in the second band. Pools of few blocks have none: it would
+    /// change its list with every few frees.
+    fn half(class: SizeClass) -> usize {
+        let capacity = class.capacity();
+        if capacity >= MANY_BLOCKS { capacity / 2 } else { class.sparse() }
     }
 
     /// Carves up to `count` blocks that never were into a list. Returns the first and how many; `None` if all
@@ -335,16 +345,6 @@ impl Pool {
         };
         self.carved.set((carved + count) as u16);
         Some((first, count))
-    }
-
-    /// Nothing is carved any more: for an empty pool, whose blocks then come in the order of their
-    /// addresses again.
-    pub fn forget_blocks(&self) {
-        self.free.set(block::NONE);
-        self.carved.set(0);
-        self.set_purged(0, 0);
-        self.floor.set(0);
-        self.countdown.set(0);
     }
 
     /// Declares every block carved and used: for a pool whose lists cannot be trusted any more.

@@ -9,7 +9,9 @@
 /// The greatest reluctance. One page in so many still goes, so that a change shows.
 pub const RELUCTANCE_MAX: usize = 256;
 /// By what the reluctance is multiplied when what was given back was wanted again.
-const RELUCTANCE_STEP: usize = 8;
+const RELUCTANCE_STEP: usize = 32;
+/// By what it is divided when it was not.
+const RELUCTANCE_BACK: usize = 4;
 /// OS pages that must have been given back before anything is judged.
 const JUDGED_PAGES: usize = 64;
 
@@ -88,7 +90,7 @@ pub fn judge(epoch: Epoch, reluctance: usize) -> Option<usize> {
     if epoch.wanted > epoch.given / 4 {
         Some((reluctance * RELUCTANCE_STEP).min(RELUCTANCE_MAX))
     } else if epoch.grown >= epoch.given {
-        Some((reluctance / 2).max(1))
+        Some((reluctance / RELUCTANCE_BACK).max(1))
     } else {
         None
     }
@@ -127,10 +129,10 @@ mod tests {
         let given = Epoch { given: 1000, grown: 0, wanted: 0 };
         assert_eq!(judge(given, 1), None);
         assert_eq!(judge(Epoch { grown: 250, wanted: 250, ..given }, 1), None);
-        assert_eq!(judge(Epoch { grown: 251, wanted: 251, ..given }, 1), Some(8));
+        assert_eq!(judge(Epoch { grown: 251, wanted: 251, ..given }, 1), Some(32));
         assert_eq!(judge(Epoch { grown: 900, wanted: 251, ..given }, 64), Some(RELUCTANCE_MAX));
         assert_eq!(judge(Epoch { grown: 900, wanted: 100, ..given }, 8), None);
-        assert_eq!(judge(Epoch { grown: 1000, wanted: 100, ..given }, 8), Some(4));
+        assert_eq!(judge(Epoch { grown: 1000, wanted: 100, ..given }, 8), Some(2));
         assert_eq!(judge(Epoch { grown: 1000, wanted: 0, ..given }, 1), Some(1));
     }
 
