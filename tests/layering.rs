@@ -11,7 +11,7 @@ const FLOORS: [(&str, usize); 7] =
 const NEIGHBOURS: [(&str, &str); 2] = [("sys", "sync"), ("sync", "sys")];
 /// Where the standard library may be named outside tests: thread-locals, and the system's
 /// allocator on other targets.
-const WITH_STD: [&str; 2] = ["heap/local.rs", "front/forward.rs"];
+const WITH_STD: [&str; 2] = ["heap/slot.rs", "front/forward.rs"];
 /// Files (and what lies below a folder's) that have the compiler refuse unsafe code.
 const FORBIDS_UNSAFE: [&str; 12] = [
     "base/geometry.rs",

@@ -44,6 +44,9 @@ pub const BLOCK_MAX: usize = 32 << 10;
 /// The largest request whose path is compiled into its caller, bytes. Larger ones cost a call.
 pub const INLINE_MAX: usize = 1 << 10;
 
+/// Alignment of every block that `malloc` returns, bytes: what the C types with the most alignment need.
+pub const MALLOC_ALIGN: usize = 16;
+
 /// The largest span, bytes. At most half an arena, so that one never fills an arena alone. Above
 /// it, direct mappings.
 pub const SPAN_MAX: usize = 512 << 10;
@@ -96,6 +99,10 @@ pub const RECLAIM_SLOTS: usize = 64;
 /// Bytes of stack of the sweeper's thread. At least 64 KiB with the system's own needs.
 pub const SWEEPER_STACK: usize = 128 << 10;
 
+/// Bytes mapped from which a program that is served by `malloc` gets a sweeper. Smaller ones have
+/// little to give back, and most programs are not prepared for a second thread.
+pub const SWEEPER_FROM_BYTES: usize = 8 << 20;
+
 /// Bytes of records mapped at a time. A multiple of every OS page size.
 pub const STORE_CHUNK: usize = 64 << 10;
 
@@ -106,6 +113,13 @@ pub const LOCK_SPINS: usize = 60;
 // ---------------------------------------------------------------------------------------------
 // Derived.
 // ---------------------------------------------------------------------------------------------
+
+/// Bits of a user's address: what the system hands out without being asked for more.
+pub const ADDRESS_BITS: u32 = match usize::BITS {
+    64 if cfg!(target_arch = "x86_64") => 47,
+    64 => 48,
+    bits => bits,
+};
 
 /// Slots in one arena.
 pub const SLOTS_PER_ARENA: usize = ARENA_SIZE / SLOT_SIZE;

@@ -49,6 +49,9 @@ pub struct Stats {
     pub pages_refaulted: u64,
     /// Nanoseconds spent in giving contents back.
     pub purge_ns: u64,
+    /// Addresses given to `free` or `realloc` that were no block of this allocator's: left alone, and so
+    /// lost. 0 without the feature `malloc`.
+    pub stray_frees: u64,
     pub(crate) classes: [ClassStats; SizeClass::COUNT],
 }
 
@@ -117,6 +120,7 @@ impl Stats {
             pages_purged: 0,
             pages_refaulted: 0,
             purge_ns: 0,
+            stray_frees: 0,
             classes: SizeClass::table(ClassStats::none),
         }
     }

@@ -8,7 +8,7 @@ use core::ptr::{self, NonNull};
 
 use super::claim::Claim;
 use super::thread_heap::ThreadHeap;
-use super::{config, fork, local};
+use super::{config, local};
 use crate::mem::store::Store;
 use crate::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst, fence};
 use crate::sync::lock::{Mutex, RawLock};
@@ -71,7 +71,6 @@ impl Registry {
         if !core::mem::replace(&mut self.started, true) {
             sys::prepare_barrier();
             local::start();
-            fork::start();
         }
         if let Some(heap) = NonNull::new(self.vacant) {
             // SAFETY: heaps are never freed.

@@ -203,6 +203,12 @@ impl ArenaSet {
     fn admit(&mut self, arena: Arena) -> Option<()> {
         let start = arena.start();
         let mut record = self.store.add(arena)?;
+        #[cfg(feature = "malloc")]
+        if !super::arena_map::insert(start) {
+            // SAFETY: just made, and known to nobody.
+            unsafe { self.store.remove(record) };
+            return None;
+        }
         // SAFETY: the arena is mapped, and its first record is nobody else's.
         unsafe { Pool::tag_of(start.addr().get()).write(ArenaTag { arena: record }) };
         // SAFETY: just written, in a store that is ours.
@@ -281,6 +287,8 @@ impl ArenaSet {
     }
 
     fn remove(&mut self, arena: &mut Arena) -> Vacated {
+        #[cfg(feature = "malloc")]
+        super::arena_map::remove(arena.start());
         self.unlist(arena, USABLE_SLOTS);
         if ptr::eq(self.cursor, arena) {
             self.cursor = arena.all_next;

@@ -1,11 +1,13 @@
 //! Floor 1: what the system gives. OS pages, sleeping on a word, a thread's end, fork, standard
 //! error. Nothing here allocates, and nothing above here calls the system.
 
+mod errno;
 #[macro_use]
 pub mod fatal;
 pub mod purge;
 mod thread;
 mod unix;
 
+pub use errno::{keep_errno, set_errno};
 pub use thread::*;
 pub use unix::*;

@@ -53,6 +53,7 @@ pub fn stats() -> Stats {
         pages_purged,
         pages_refaulted,
         purge_ns: purge::PURGE_NS.load(Relaxed),
+        stray_frees: super::stray_frees(),
         classes,
     }
 }

@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use super::settings;
 use crate::base::class::SizeClass;
 use crate::base::geometry::RETURN_AFTER_MS;
-use crate::heap::{config, large, local, span, trim};
+use crate::heap::{config, large, local, span, sweeper, trim};
 use crate::policy::retention::Retention;
 use crate::sys;
 
@@ -99,6 +99,7 @@ impl Highwater {
     fn refill(&self, class: SizeClass) -> *mut u8 {
         settings::read_once(self);
         let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
+        sweeper::start_if_due();
         block.flatten().map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
@@ -149,7 +150,8 @@ impl Highwater {
             unsafe { span::free(block) }
         } else {
             // SAFETY: as above.
-            unsafe { large::free(block) }
+            let known = unsafe { large::free(block) };
+            debug_assert!(known, "a large block is known");
         }
     }
 
