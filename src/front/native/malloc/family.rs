@@ -12,7 +12,7 @@ use crate::sys;
 
 /// A block of `size` bytes at a multiple of 16; null, and `ENOMEM`, if there is no memory.
 #[unsafe(no_mangle)]
-pub extern "C" fn malloc(size: usize) -> *mut c_void {
+pub extern "C-unwind" fn malloc(size: usize) -> *mut c_void {
     blocks::allocate(size).cast()
 }
 
@@ -22,14 +22,14 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
 ///
 /// `block` is null or a block of this family's, used by nobody any more.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn free(block: *mut c_void) {
+pub unsafe extern "C-unwind" fn free(block: *mut c_void) {
     // SAFETY: the caller's contract.
     unsafe { blocks::release(block.cast()) };
 }
 
 /// A block for `count` values of `size` bytes, all zero.
 #[unsafe(no_mangle)]
-pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+pub extern "C-unwind" fn calloc(count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
         Some(bytes) => blocks::allocate_zeroed(bytes).cast(),
         None => blocks::refused().cast(),

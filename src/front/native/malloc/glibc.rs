@@ -11,14 +11,14 @@ use super::family;
 ///
 /// As for [`family::free`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cfree(block: *mut c_void) {
+pub unsafe extern "C-unwind" fn cfree(block: *mut c_void) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
 
 /// As `malloc`.
 #[unsafe(no_mangle)]
-pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
+pub extern "C-unwind" fn __libc_malloc(size: usize) -> *mut c_void {
     family::malloc(size)
 }
 
@@ -28,14 +28,14 @@ pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
 ///
 /// As for [`family::free`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
+pub unsafe extern "C-unwind" fn __libc_free(block: *mut c_void) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
 
 /// As `calloc`.
 #[unsafe(no_mangle)]
-pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
+pub extern "C-unwind" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
     family::calloc(count, size)
 }
 

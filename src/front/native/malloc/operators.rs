@@ -167,7 +167,7 @@ pub extern "C-unwind" fn new_array_aligned_nothrow(
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdlPv")]
-pub unsafe extern "C" fn delete(block: *mut c_void) {
+pub unsafe extern "C-unwind" fn delete(block: *mut c_void) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn delete(block: *mut c_void) {
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdlPvm")]
-pub unsafe extern "C" fn delete_sized(block: *mut c_void, _size: usize) {
+pub unsafe extern "C-unwind" fn delete_sized(block: *mut c_void, _size: usize) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
@@ -189,7 +189,7 @@ pub unsafe extern "C" fn delete_sized(block: *mut c_void, _size: usize) {
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdlPvRKSt9nothrow_t")]
-pub unsafe extern "C" fn delete_nothrow(block: *mut c_void, _tag: NoThrow) {
+pub unsafe extern "C-unwind" fn delete_nothrow(block: *mut c_void, _tag: NoThrow) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn delete_nothrow(block: *mut c_void, _tag: NoThrow) {
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdlPvSt11align_val_t")]
-pub unsafe extern "C" fn delete_aligned(block: *mut c_void, _align: usize) {
+pub unsafe extern "C-unwind" fn delete_aligned(block: *mut c_void, _align: usize) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn delete_aligned(block: *mut c_void, _align: usize) {
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdlPvmSt11align_val_t")]
-pub unsafe extern "C" fn delete_sized_aligned(block: *mut c_void, _size: usize, _align: usize) {
+pub unsafe extern "C-unwind" fn delete_sized_aligned(block: *mut c_void, _size: usize, _align: usize) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn delete_sized_aligned(block: *mut c_void, _size: usize, 
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdlPvSt11align_val_tRKSt9nothrow_t")]
-pub unsafe extern "C" fn delete_aligned_nothrow(block: *mut c_void, _align: usize, _tag: NoThrow) {
+pub unsafe extern "C-unwind" fn delete_aligned_nothrow(block: *mut c_void, _align: usize, _tag: NoThrow) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
@@ -233,7 +233,7 @@ pub unsafe extern "C" fn delete_aligned_nothrow(block: *mut c_void, _align: usiz
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdaPv")]
-pub unsafe extern "C" fn delete_array(block: *mut c_void) {
+pub unsafe extern "C-unwind" fn delete_array(block: *mut c_void) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
@@ -244,7 +244,7 @@ pub unsafe extern "C" fn delete_array(block: *mut c_void) {
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdaPvm")]
-pub unsafe extern "C" fn delete_array_sized(block: *mut c_void, _size: usize) {
+pub unsafe extern "C-unwind" fn delete_array_sized(block: *mut c_void, _size: usize) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
@@ -255,7 +255,7 @@ pub unsafe extern "C" fn delete_array_sized(block: *mut c_void, _size: usize) {
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdaPvRKSt9nothrow_t")]
-pub unsafe extern "C" fn delete_array_nothrow(block: *mut c_void, _tag: NoThrow) {
+pub unsafe extern "C-unwind" fn delete_array_nothrow(block: *mut c_void, _tag: NoThrow) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
@@ -266,7 +266,7 @@ pub unsafe extern "C" fn delete_array_nothrow(block: *mut c_void, _tag: NoThrow)
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdaPvSt11align_val_t")]
-pub unsafe extern "C" fn delete_array_aligned(block: *mut c_void, _align: usize) {
+pub unsafe extern "C-unwind" fn delete_array_aligned(block: *mut c_void, _align: usize) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
@@ -277,7 +277,7 @@ pub unsafe extern "C" fn delete_array_aligned(block: *mut c_void, _align: usize)
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdaPvmSt11align_val_t")]
-pub unsafe extern "C" fn delete_array_sized_aligned(
+pub unsafe extern "C-unwind" fn delete_array_sized_aligned(
     block: *mut c_void,
     _size: usize,
     _align: usize,
@@ -292,7 +292,7 @@ pub unsafe extern "C" fn delete_array_sized_aligned(
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdaPvSt11align_val_tRKSt9nothrow_t")]
-pub unsafe extern "C" fn delete_array_aligned_nothrow(
+pub unsafe extern "C-unwind" fn delete_array_aligned_nothrow(
     block: *mut c_void,
     _align: usize,
     _tag: NoThrow,
