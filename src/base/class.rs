@@ -6,7 +6,7 @@
 //! multiple is, or lies below, a class of at least that alignment (tested for every size).
 
 use super::geometry::{
-    BLOCK_MAX, INLINE_MAX, MALLOC_ALIGN, POOL_BIG, POOL_MEDIUM, POOL_MEDIUM_BLOCK_MAX, POOL_SMALL,
+    BLOCK_MAX, INLINE_MAX, POOL_BIG, POOL_MEDIUM, POOL_MEDIUM_BLOCK_MAX, POOL_SMALL,
     POOL_SMALL_BLOCK_MAX, SLOT_SIZE,
 };
 
@@ -27,8 +27,6 @@ const BLOCK_SIZES: [u16; SizeClass::COUNT] = block_sizes();
 const CAPACITIES: [u16; SizeClass::COUNT] = capacities();
 /// Class of every size up to [`INLINE_MAX`], by the number of 8-byte steps that cover it.
 static CLASS_OF: [u8; INLINE_MAX / STEP + 1] = class_of();
-/// Class of every size up to [`INLINE_MAX`] that `malloc` is asked for, by the number of 16-byte steps.
-static MALLOC_CLASS_OF: [u8; INLINE_MAX / MALLOC_ALIGN + 1] = malloc_class_of();
 /// A static copy of the constants, for look-ups with a class known only at run time.
 static POOL_MASKS: [u32; SizeClass::COUNT] = pool_masks();
 
@@ -52,21 +50,6 @@ impl SizeClass {
             return None;
         }
         Some(SizeClass(CLASS_OF[bytes.div_ceil(STEP)]))
-    }
-
-    /// As [`SizeClass::inlined`] for `malloc`, whose blocks all have [`MALLOC_ALIGN`].
-    #[inline(always)]
-    pub fn malloced(size: usize) -> Option<SizeClass> {
-        if size > INLINE_MAX {
-            return None;
-        }
-        Some(SizeClass(MALLOC_CLASS_OF[size.div_ceil(MALLOC_ALIGN)]))
-    }
-
-    /// The class with this index, if its pools are small ones.
-    #[inline(always)]
-    pub const fn with_small_pools(index: u8) -> Option<SizeClass> {
-        if index < SMALL_COUNT { Some(SizeClass(index)) } else { None }
     }
 
     /// What must be asked of a class so that its blocks have `align`. Layouts keep the sum in range.
@@ -132,9 +115,6 @@ impl SizeClass {
     }
 }
 
-/// Classes with small pools: the first so many.
-const SMALL_COUNT: u8 = SizeClass::holding(POOL_SMALL_BLOCK_MAX).0 + 1;
-
 const fn block_size_at(index: usize) -> usize {
     if index < STEPPED {
         return (index + 1) * STEP;
@@ -192,17 +172,6 @@ const fn class_of() -> [u8; INLINE_MAX / STEP + 1] {
     table
 }
 
-const fn malloc_class_of() -> [u8; INLINE_MAX / MALLOC_ALIGN + 1] {
-    let mut table = [0; INLINE_MAX / MALLOC_ALIGN + 1];
-    let mut steps = 0;
-    while steps < table.len() {
-        let bytes = SizeClass::padded(steps * MALLOC_ALIGN, MALLOC_ALIGN);
-        table[steps] = SizeClass::holding(bytes).0;
-        steps += 1;
-    }
-    table
-}
-
 const _: () = {
     assert!(BLOCK_MAX <= u16::MAX as usize && SizeClass::COUNT <= u8::MAX as usize);
     assert!(block_size_at(SizeClass::COUNT - 1) == BLOCK_MAX);
@@ -225,23 +194,6 @@ mod tests {
             } else {
                 assert_eq!(SizeClass::inlined(bytes, 8), None);
             }
-        }
-    }
-
-    #[test]
-    fn every_size_that_malloc_is_asked_for_gets_what_its_alignment_asks_for() {
-        for bytes in 0..=INLINE_MAX {
-            assert_eq!(SizeClass::malloced(bytes), SizeClass::of(bytes, MALLOC_ALIGN), "{bytes}");
-        }
-        assert_eq!(SizeClass::malloced(INLINE_MAX + 1), None);
-    }
-
-    #[test]
-    fn an_index_is_one_of_a_class_with_small_pools_exactly_if_its_pools_are_small() {
-        for index in 0..=u8::MAX {
-            let class = SizeClass::from_index(index as usize);
-            let small = class.filter(|class| class.pool_size() == POOL_SMALL);
-            assert_eq!(SizeClass::with_small_pools(index), small, "{index}");
         }
     }
 

@@ -44,9 +44,6 @@ pub const BLOCK_MAX: usize = 32 << 10;
 /// The largest request whose path is compiled into its caller, bytes. Larger ones cost a call.
 pub const INLINE_MAX: usize = 1 << 10;
 
-/// Alignment of every block that `malloc` returns, bytes: what the C types with the most alignment need.
-pub const MALLOC_ALIGN: usize = 16;
-
 /// The largest span, bytes. At most half an arena, so that one never fills an arena alone. Above
 /// it, direct mappings.
 pub const SPAN_MAX: usize = 512 << 10;
@@ -113,13 +110,6 @@ pub const LOCK_SPINS: usize = 60;
 // ---------------------------------------------------------------------------------------------
 // Derived.
 // ---------------------------------------------------------------------------------------------
-
-/// Bits of a user's address: what the system hands out without being asked for more.
-pub const ADDRESS_BITS: u32 = match usize::BITS {
-    64 if cfg!(target_arch = "x86_64") => 47,
-    64 => 48,
-    bits => bits,
-};
 
 /// Slots in one arena.
 pub const SLOTS_PER_ARENA: usize = ARENA_SIZE / SLOT_SIZE;

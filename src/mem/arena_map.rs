@@ -9,8 +9,15 @@
 use core::ptr::NonNull;
 
 use super::arena_set::ArenaSet;
-use crate::base::geometry::{ADDRESS_BITS, ARENA_SIZE};
+use crate::base::geometry::ARENA_SIZE;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// Bits of a user's address: what the system hands out without being asked for more.
+const ADDRESS_BITS: u32 = match usize::BITS {
+    64 if cfg!(target_arch = "x86_64") => 47,
+    64 => 48,
+    bits => bits,
+};
 
 const BITS: usize = u64::BITS as usize;
 const ARENAS: usize = 1 << (ADDRESS_BITS - ARENA_SIZE.trailing_zeros());

@@ -18,6 +18,14 @@ pub enum Found {
     Nothing,
 }
 
+impl Pool {
+    /// The class whose blocks it holds, if this is the record of a small pool: one read and a compare.
+    #[inline(always)]
+    pub fn small_class(&self) -> Option<SizeClass> {
+        SizeClass::with_small_pools(self.class.get().wrapping_sub(1))
+    }
+}
+
 /// What `address` lies in.
 ///
 /// # Safety

@@ -97,7 +97,7 @@ pub struct Pool {
     /// free OS pages then; 0 if none saw it.
     seen: Word16,
     /// The class's index and one; 0 if this is no pool's record.
-    class: Word8,
+    pub(super) class: Word8,
     state: Word8,
     /// OS pages that are purged, by bit. Of a span: its requested bytes.
     purged: Word32,
@@ -204,12 +204,6 @@ impl Pool {
     /// Only the owner's floor moves a pool from state to state.
     pub fn set_state(&self, state: State) {
         self.state.set(state as u8);
-    }
-
-    /// The class whose blocks it holds, if this is the record of a small pool: one read and a compare.
-    #[inline(always)]
-    pub fn small_class(&self) -> Option<SizeClass> {
-        SizeClass::with_small_pools(self.class.get().wrapping_sub(1))
     }
 
     /// The class whose blocks it holds, if this is the record of a pool.

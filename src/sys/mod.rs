@@ -8,6 +8,6 @@ pub mod purge;
 mod thread;
 mod unix;
 
-pub use errno::{keep_errno, set_errno};
+pub use errno::*;
 pub use thread::*;
 pub use unix::*;

@@ -5,7 +5,8 @@ use core::ptr::{self, NonNull};
 use super::super::settings;
 use super::check;
 use crate::base::class::SizeClass;
-use crate::base::geometry::{MALLOC_ALIGN, SLOT_SIZE};
+use crate::base::geometry::SLOT_SIZE;
+use crate::base::malloc_class::MALLOC_ALIGN;
 use crate::heap::{large, local, span, sweeper};
 use crate::mem::arena_map;
 use crate::mem::find::{Found, find};
@@ -72,6 +73,8 @@ fn allocate_at(size: usize, align: usize) -> (*mut u8, bool) {
         return (block.map_or_else(|| refill(class), NonNull::as_ptr), false);
     }
     settings::read_environment_once();
+    // A span that nothing was asked of is a kept one.
+    let size = size.max(1);
     let found = match span::fits(size, align) {
         true => span::alloc(size, align),
         false => large::alloc(size, align),

@@ -2,8 +2,8 @@
 //! message. Without it, what the record tells at no price is left alone and counted.
 //!
 //! Found: an address that was never a block's start, in an arena or outside; a block given back again
-//! as long as it is on a list of the calling thread's, or its pool, span or mapping has gone. Not found:
-//! a block given back again after it was allocated again, or while it is on another thread's list.
+//! as long as it is on a list that the calling thread may read, or its pool, span or mapping has gone. Not
+//! found: a block given back again after it was allocated again, or while it is on another thread's list.
 
 use core::fmt::Arguments;
 use core::ptr::NonNull;
@@ -31,7 +31,7 @@ pub fn is_sound(block: NonNull<u8>, pool: &Pool, class: SizeClass) -> bool {
         die(block, format_args!("never allocated"));
     }
     if pool.state() == State::Empty || is_listed(block, pool, class) {
-        die(block, format_args!("freed already"));
+        die(block, format_args!("not in use: freed already"));
     }
     true
 }
@@ -54,7 +54,8 @@ fn is_listed(block: NonNull<u8>, pool: &Pool, class: SizeClass) -> bool {
         // SAFETY: on a list of this heap's, and this is its thread.
         listed = unsafe { Block::next(free) };
     }
-    false
+    // SAFETY: this heap owns the pool, and this is its thread.
+    unsafe { pool.waits(block.cast()) }
 }
 
 /// Ends the process if checks are on: `block` is nothing that could be given back.

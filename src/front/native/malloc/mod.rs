@@ -9,5 +9,6 @@ mod check;
 mod family;
 mod glibc;
 mod operators;
+mod start;
 
 pub use blocks::strays;

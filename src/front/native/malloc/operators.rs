@@ -211,7 +211,11 @@ pub unsafe extern "C-unwind" fn delete_aligned(block: *mut c_void, _align: usize
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdlPvmSt11align_val_t")]
-pub unsafe extern "C-unwind" fn delete_sized_aligned(block: *mut c_void, _size: usize, _align: usize) {
+pub unsafe extern "C-unwind" fn delete_sized_aligned(
+    block: *mut c_void,
+    _size: usize,
+    _align: usize,
+) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
@@ -222,7 +226,11 @@ pub unsafe extern "C-unwind" fn delete_sized_aligned(block: *mut c_void, _size: 
 ///
 /// As for [`family::free`].
 #[unsafe(export_name = "_ZdlPvSt11align_val_tRKSt9nothrow_t")]
-pub unsafe extern "C-unwind" fn delete_aligned_nothrow(block: *mut c_void, _align: usize, _tag: NoThrow) {
+pub unsafe extern "C-unwind" fn delete_aligned_nothrow(
+    block: *mut c_void,
+    _align: usize,
+    _tag: NoThrow,
+) {
     // SAFETY: the caller's contract.
     unsafe { family::free(block) };
 }
