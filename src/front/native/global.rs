@@ -125,6 +125,7 @@ impl Highwater {
         } else {
             large::alloc(size, align)
         };
+        sweeper::start_if_due();
         found.map_or((ptr::null_mut(), false), |(block, zero)| (block.as_ptr(), zero))
     }
 

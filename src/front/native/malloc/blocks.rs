@@ -107,17 +107,25 @@ pub fn refused() -> *mut u8 {
 /// `block` is null, or one of this module's and nobody uses it any more, or no block of this allocator's.
 #[inline(always)]
 pub unsafe fn release(block: *mut u8) {
-    if arena_map::is_trusted(block.addr()) {
-        // SAFETY: no arena is at address 0.
-        let block = unsafe { NonNull::new_unchecked(block) };
-        // SAFETY: the record of a place in an arena, which is mapped as long as the block is used.
-        if let Some(class) = unsafe { Pool::of_small(block).as_ref() }.small_class() {
-            // SAFETY: the caller's contract; a small pool of this class holds the block.
-            return unsafe { local::heap().push_small(block, class) };
-        }
+    match trusted_small(block) {
+        // SAFETY: the caller's contract; a small pool of this class holds the block.
+        Some((block, class)) => unsafe { local::heap().push_small(block, class) },
+        // SAFETY: the caller's contract.
+        None => unsafe { release_more(block) },
     }
-    // SAFETY: the caller's contract.
-    unsafe { release_more(block) };
+}
+
+/// The class of a block's pool, if that is a small one and nothing need be checked.
+#[inline(always)]
+fn trusted_small(block: *mut u8) -> Option<(NonNull<u8>, SizeClass)> {
+    if !arena_map::is_trusted(block.addr()) {
+        return None;
+    }
+    // SAFETY: no arena is at address 0.
+    let block = unsafe { NonNull::new_unchecked(block) };
+    // SAFETY: the record of a place in an arena, which is mapped as long as the block is used.
+    let class = unsafe { Pool::of_small(block).as_ref() }.small_class()?;
+    Some((block, class))
 }
 
 /// Takes back what is in no small pool, or in an arena that is not trusted.
@@ -204,6 +212,37 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
 ///
 /// As for [`release`], and neither is `block` null nor `size` 0.
 pub unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
+    if let Some((old, class)) = trusted_small(block)
+        && size <= REQUEST_MAX
+    {
+        if suits(class, size) {
+            return block;
+        }
+        let new = allocate(size);
+        if !new.is_null() {
+            // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up, which
+            // a small pool of this class holds.
+            unsafe {
+                ptr::copy_nonoverlapping(block, new, class.block_size().min(size));
+                local::heap().push_small(old, class);
+            }
+        }
+        return new;
+    }
+    // SAFETY: the caller's contract.
+    unsafe { resize_more(block, size) }
+}
+
+/// Whether a block of `class` may stay where it is to hold `size` bytes.
+#[inline(always)]
+fn suits(class: SizeClass, size: usize) -> bool {
+    let have = class.block_size();
+    size <= have && have - size < (have / SHRINK_KEEPS).max(MALLOC_ALIGN)
+}
+
+/// Resizes what is in no small pool, or in an arena that is not trusted.
+#[inline(never)]
+unsafe fn resize_more(block: *mut u8, size: usize) -> *mut u8 {
     let Some(old) = NonNull::new(block) else { return allocate(size) };
     if size > REQUEST_MAX {
         return refused();
@@ -234,11 +273,7 @@ unsafe fn resize_in_place(block: NonNull<u8>, place: &Place, size: usize) -> Opt
     let pooled = SizeClass::of(size, MALLOC_ALIGN);
     let spanned = span::fits(size, MALLOC_ALIGN);
     match place {
-        Place::Pool(_, class) => {
-            let have = class.block_size();
-            let fits = size <= have && have - size < have / SHRINK_KEEPS;
-            (fits || pooled == Some(*class)).then_some(block)
-        }
+        Place::Pool(_, class) => suits(*class, size).then_some(block),
         Place::Span(_) if pooled.is_none() && spanned => {
             // SAFETY: the caller's contract; a span, to be one of another size.
             unsafe { span::resize(block, size) }.then_some(block)
