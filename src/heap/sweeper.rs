@@ -36,6 +36,8 @@ static UNDER_WAY: AtomicBool = AtomicBool::new(false);
 const STAYS: bool = cfg!(feature = "malloc");
 /// 1 while the thread that stays has nothing to do, and sleeps.
 static RESTING: AtomicU32 = AtomicU32::new(0);
+/// Before this time no thread that stays is started: a forked child has time to become another program.
+static NOT_BEFORE_MS: AtomicU64 = AtomicU64::new(0);
 
 /// Sweeps in a row that must find nothing before the thread ends.
 const QUIET_SWEEPS: usize = 2;
@@ -81,6 +83,7 @@ pub fn start_if_due() {
         && STATE.load(Relaxed) == NONE
         && sys::mapped_bytes().0 >= SWEEPER_FROM_BYTES
         && config::retention().waits()
+        && sys::now_ms() >= NOT_BEFORE_MS.load(Relaxed)
     {
         start();
     }
@@ -160,4 +163,7 @@ pub fn forget() {
     }
     DIRTY.store(false, Relaxed);
     RESTING.store(0, Relaxed);
+    if STAYS {
+        NOT_BEFORE_MS.store(sys::now_ms() + config::return_after_ms(), Relaxed);
+    }
 }
