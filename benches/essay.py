@@ -153,20 +153,20 @@ def draw(results, path):
     """One panel an experiment: a line an allocator, a point a statement."""
     import matplotlib
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "highwater"
+    matplotlib.rcParams.update({"svg.hashsalt": "highwater", "svg.fonttype": "none"})
     import matplotlib.pyplot as plt
-    figure, panels = plt.subplots(len(results), 1, figsize=(9, 4 * len(results)), squeeze=False)
+    figure, panels = plt.subplots(len(results), 1, figsize=(11, 4 * len(results)), squeeze=False)
     for (experiment, rows), panel in zip(results.items(), panels[:, 0]):
         for name, steps in rows.items():
             ours = name.startswith("highwater")
             panel.plot([mib for _, mib in steps], label=name, marker="o" if ours else "x",
                        linestyle="-" if ours else "--", linewidth=1.5)
         statements = [statement for statement, _ in next(iter(rows.values()))]
-        panel.set_xticks(range(len(statements)), statements)
+        panel.set_xticks(range(len(statements)), statements, fontsize=8)
         panel.set_ylabel("MiB over the baseline")
         panel.set_ylim(bottom=0)
         panel.set_title(experiment)
-        panel.legend(fontsize=7)
+        panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
 

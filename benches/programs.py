@@ -132,7 +132,7 @@ def prepare(folder):
     (folder / "page.ps").write_text(POSTSCRIPT)
     (folder / "program.c").write_text(c_source(1200))
     (folder / "program.cc").write_text(CXX)
-    (folder / "queens.smt2").write_text(queens(10))
+    (folder / "queens.smt2").write_text(queens(22))
     seed, lines = 42, []
     for i in range(200_000):
         seed = (seed * 69069 + 1) % 2**32

@@ -13,8 +13,9 @@ const NEIGHBOURS: [(&str, &str); 2] = [("sys", "sync"), ("sync", "sys")];
 /// allocator on other targets.
 const WITH_STD: [&str; 2] = ["heap/slot.rs", "front/forward.rs"];
 /// Files (and what lies below a folder's) that have the compiler refuse unsafe code.
-const FORBIDS_UNSAFE: [&str; 12] = [
+const FORBIDS_UNSAFE: [&str; 13] = [
     "base/geometry.rs",
+    "base/malloc_class.rs",
     "front/explain.rs",
     "front/native/account.rs",
     "front/native/gather.rs",

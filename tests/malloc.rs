@@ -154,6 +154,17 @@ fn a_library_loaded_at_run_time_serves_and_survives_being_closed() {
     std::fs::remove_file(program).unwrap();
 }
 
+#[test]
+fn an_idle_programs_memory_goes_back_and_a_small_one_has_no_second_thread() {
+    let program = program("idle.c");
+    for (argument, sweeper) in [("sweeper", "on"), ("none", "off")] {
+        let settings = [("HIGHWATER_SWEEPER", sweeper), ("HIGHWATER_RETURN_AFTER_MS", "20")];
+        let output = preloaded(&program, &[argument], &settings);
+        assert!(output.status.success(), "{argument}: {:?}\n{}", output.status, stderr(&output));
+    }
+    std::fs::remove_file(program).unwrap();
+}
+
 const MISTAKES: [(&str, &str); 10] = [
     ("foreign", "not allocated here"),
     ("inside-span", "freed already, or never allocated"),
