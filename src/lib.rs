@@ -7,6 +7,11 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+#[cfg(all(feature = "malloc", not(target_os = "linux")))]
+compile_error!(
+    "the feature `malloc` is for Linux: elsewhere a program's `malloc` is not replaced by a symbol"
+);
+
 #[cfg(test)]
 extern crate std;
 

@@ -130,6 +130,10 @@ pub const LIMIT_READ_EVERY_MS: u64 = 1000;
 /// Bytes of stack of the sweeper's thread. At least 64 KiB with the system's own needs.
 pub const SWEEPER_STACK: usize = 128 << 10;
 
+/// Bytes mapped from which a program that is served by `malloc` gets a sweeper. Smaller ones have
+/// little to give back, and most programs are not prepared for a second thread.
+pub const SWEEPER_FROM_BYTES: usize = 8 << 20;
+
 /// Bytes of records mapped at a time. A multiple of every OS page size.
 pub const STORE_CHUNK: usize = 64 << 10;
 

@@ -2,3 +2,5 @@
 
 pub mod class;
 pub mod geometry;
+#[cfg(feature = "malloc")]
+pub mod malloc_class;

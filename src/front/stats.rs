@@ -62,6 +62,9 @@ pub struct Stats {
     pub soft_limit_purges: u64,
     /// The rung in force: the chosen one, or a higher one near a soft limit.
     pub retention_in_force: Retention,
+    /// Addresses given to `free` or `realloc` that were no block of this allocator's: left alone, and so
+    /// lost. 0 without the feature `malloc`.
+    pub stray_frees: u64,
     pub(crate) classes: [ClassStats; SizeClass::COUNT],
 }
 
@@ -135,6 +138,7 @@ impl Stats {
             soft_limit_climbs: 0,
             soft_limit_purges: 0,
             retention_in_force: Retention::DEFAULT,
+            stray_frees: 0,
             classes: SizeClass::table(ClassStats::none),
         }
     }

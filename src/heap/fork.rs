@@ -16,11 +16,16 @@ use crate::base::class::SizeClass;
 use crate::base::geometry::ARENA_SIZE;
 use crate::mem::arena_set::{ARENAS, ArenaSet};
 use crate::mem::pool::{Pool, State};
+use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::sys;
 
-/// Asks for the hooks. Once.
-pub fn start() {
-    sys::at_fork(prepare, parent, child);
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Asks for the hooks, if nobody has. Outside every lock: the C library may allocate for them.
+pub fn start_once() {
+    if !STARTED.load(Relaxed) && !STARTED.swap(true, Relaxed) {
+        sys::at_fork(prepare, parent, child);
+    }
 }
 
 extern "C" fn prepare() {

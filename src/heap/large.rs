@@ -165,15 +165,16 @@ fn reuse(bytes: usize, size: usize) -> Option<(NonNull<u8>, usize)> {
     Some((start, bytes - resident.min(bytes)))
 }
 
-/// Takes a large block back: kept if the rung's bound allows, else unmapped.
+/// Takes a large block back: kept if the rung's bound allows, else unmapped. False if there is none
+/// at `start`.
 ///
 /// # Safety
 ///
-/// `start` is a large block of [`alloc`]'s or [`resize`]'s, and nobody uses it any more.
-pub unsafe fn free(start: NonNull<u8>) {
+/// If a large block of [`alloc`]'s or [`resize`]'s starts at `start`, nobody uses it any more.
+pub unsafe fn free(start: NonNull<u8>) -> bool {
     let mut large = LARGE.lock();
     let Some(mapping) = large.end(start) else {
-        return;
+        return false;
     };
     let bound = config::retention().large_kept_bytes(large.live_mapped);
     ledger::publish_large(-1, -(mapping.requested as isize));
@@ -183,11 +184,19 @@ pub unsafe fn free(start: NonNull<u8>) {
         give_back_kept(bound);
         surplus::large_freed(mapping.bytes / SLOT_SIZE);
         sweeper::nudge();
-        return;
+        return true;
     }
     drop(large);
     // SAFETY: the caller gave the block up, and no record names it.
     unsafe { unmap_or_keep(start, mapping.bytes) };
+    true
+}
+
+/// Bytes mapped for the large block at `start`; `None` if there is none.
+#[cfg(feature = "malloc")]
+pub fn mapped_at(start: NonNull<u8>) -> Option<usize> {
+    // SAFETY: a record in the index is alive.
+    LARGE.lock().live.get(start).map(|mapping| unsafe { mapping.as_ref() }.bytes)
 }
 
 /// Unmaps a mapping. If the system refuses, which it does to a process with too many mappings, its

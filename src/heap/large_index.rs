@@ -78,6 +78,25 @@ impl Index {
         self.used += 1;
     }
 
+    /// The record of the mapping at `start`.
+    #[cfg(feature = "malloc")]
+    pub fn get(&self, start: NonNull<u8>) -> Option<NonNull<Mapping>> {
+        if self.places == 0 {
+            return None;
+        }
+        let mut at = self.home(start);
+        // SAFETY: places lie in the table, which has free ones; records of the set are alive.
+        unsafe {
+            loop {
+                let record = NonNull::new(self.place(at).read())?;
+                if record.as_ref().start == start {
+                    return Some(record);
+                }
+                at += 1;
+            }
+        }
+    }
+
     /// Takes out the record of the mapping at `start`.
     pub fn remove(&mut self, start: NonNull<u8>) -> Option<NonNull<Mapping>> {
         if self.places == 0 {

@@ -1,35 +1,22 @@
 //! The calling thread's heap: how a thread comes by one and loses it.
 
-extern crate std;
-
-use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr::NonNull;
-use std::thread_local;
 
+pub use super::slot::heap;
+
+use super::fork;
 use super::ledger;
 use super::outbox;
 use super::registry;
+use super::slot;
 use super::sweeper;
 use super::thread_heap::{NOBODY, ThreadHeap};
 use crate::base::class::SizeClass;
 use crate::mem::pool::Pool;
 use crate::sys::ExitKey;
 
-thread_local! {
-    /// `const` and without `Drop`: a plain load, valid until the thread is gone.
-    static HEAP: Cell<&'static ThreadHeap> = const { Cell::new(&NOBODY) };
-    /// The thread's end was seen, or cannot be: it holds no heap from one call to the next.
-    static ENDED: Cell<bool> = const { Cell::new(false) };
-}
-
 static EXIT: ExitKey = ExitKey::new();
-
-/// The calling thread's heap; `NOBODY` if it has none.
-#[inline(always)]
-pub fn heap() -> &'static ThreadHeap {
-    HEAP.try_with(Cell::get).unwrap_or(&NOBODY)
-}
 
 /// Calls `work` with the thread's heap, after giving it one if need be. A thread whose end was seen
 /// (destructors of thread-locals may still run) gets one for this call only. `None` without memory.
@@ -50,17 +37,20 @@ fn held() -> Option<&'static ThreadHeap> {
     if !heap.is_nobody() {
         return Some(heap);
     }
-    let ended = ENDED.try_with(Cell::get).unwrap_or(true);
-    if ended {
+    if slot::has_ended() {
         return None;
     }
     // First `hold`: the very first one makes the key that `arm` needs.
     let heap = registry::hold()?;
+    // Before what follows: the C library may allocate in it, if it allocates by us.
+    slot::set_heap(heap);
+    fork::start_once();
     if EXIT.arm() {
-        HEAP.set(heap);
         return Some(heap);
     }
-    ENDED.set(true);
+    slot::set_ended();
+    slot::set_heap(&NOBODY);
+    heap.abandon();
     registry::vacate(heap);
     None
 }
@@ -71,8 +61,9 @@ pub fn start() {
 }
 
 unsafe extern "C" fn thread_ends(_: *mut c_void) {
-    ENDED.set(true);
-    let heap = HEAP.replace(&NOBODY);
+    slot::set_ended();
+    let heap = heap();
+    slot::set_heap(&NOBODY);
     if !heap.is_nobody() {
         heap.abandon();
         registry::vacate(heap);

@@ -14,6 +14,16 @@ pub mod outbox;
 pub mod refill;
 pub mod registry;
 pub mod retire;
+#[cfg_attr(
+    all(
+        feature = "malloc",
+        target_os = "linux",
+        target_arch = "x86_64",
+        not(target_pointer_width = "32")
+    ),
+    path = "slot_initial_exec.rs"
+)]
+mod slot;
 pub mod span;
 pub mod surplus;
 pub mod sweep;

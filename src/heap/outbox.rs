@@ -57,6 +57,21 @@ impl Outbox {
         enough
     }
 
+    /// Whether a block of `pool` is held back. For the owner.
+    #[cfg(feature = "malloc")]
+    pub fn holds(&self, block: NonNull<Block>, pool: &Pool) -> bool {
+        let batch = &self.0[place(pool)];
+        let mut held = batch.first.get();
+        while let Some(free) = NonNull::new(held).filter(|_| ptr::eq(batch.pool.get(), pool)) {
+            if free == block {
+                return true;
+            }
+            // SAFETY: held back here, so on a list of the caller's.
+            held = unsafe { Block::next(free) };
+        }
+        false
+    }
+
     /// Sends everything.
     pub fn send_all(&self) {
         self.0.iter().for_each(Batch::send);

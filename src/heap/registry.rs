@@ -7,8 +7,8 @@
 use core::ptr::{self, NonNull};
 
 use super::claim::Claim;
-use super::thread_heap::ThreadHeap;
-use super::{config, fork, local};
+use super::thread_heap::{NOBODY, ThreadHeap};
+use super::{config, local};
 use crate::mem::store::Store;
 use crate::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst, fence};
 use crate::sync::lock::{Mutex, RawLock};
@@ -71,7 +71,6 @@ impl Registry {
         if !core::mem::replace(&mut self.started, true) {
             sys::prepare_barrier();
             local::start();
-            fork::start();
         }
         if let Some(heap) = NonNull::new(self.vacant) {
             // SAFETY: heaps are never freed.
@@ -79,7 +78,8 @@ impl Registry {
             self.unlist(heap);
             return Some(heap);
         }
-        let heap = self.store.add(ThreadHeap::new())?;
+        // SAFETY: `NOBODY` is what a new heap is, words that nobody writes.
+        let heap = unsafe { self.store.add_copy(&NOBODY) }?;
         // SAFETY: just made, never freed, and only ever used through shared references.
         let heap: &'static ThreadHeap = unsafe { heap.as_ref() };
         heap.next.set(self.all);

@@ -10,10 +10,11 @@ use core::ptr;
 
 use super::config;
 use super::{ledger, limit, surplus, sweep};
+use crate::base::geometry::SWEEPER_FROM_BYTES;
 use crate::policy::pace;
 use crate::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
-    Ordering::Release, Ordering::SeqCst,
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire,
+    Ordering::Relaxed, Ordering::Release, Ordering::SeqCst,
 };
 use crate::sys;
 
@@ -29,6 +30,14 @@ static DIRTY: AtomicBool = AtomicBool::new(false);
 static DUE_MS: AtomicU64 = AtomicU64::new(0);
 /// When running threads sweep: one has begun, and steps are left.
 static UNDER_WAY: AtomicBool = AtomicBool::new(false);
+
+/// Whether the thread, once started, stays, and is started by allocations only. So it is where the C
+/// library frees by us: it may then hold a lock that the start of a thread takes.
+const STAYS: bool = cfg!(feature = "malloc");
+/// 1 while the thread that stays has nothing to do, and sleeps.
+static RESTING: AtomicU32 = AtomicU32::new(0);
+/// Before this time no thread that stays is started: a forked child has time to become another program.
+static NOT_BEFORE_MS: AtomicU64 = AtomicU64::new(0);
 
 /// Sweeps in a row that must find nothing before the thread ends.
 const QUIET_SWEEPS: usize = 2;
@@ -56,6 +65,32 @@ pub fn nudge() {
 fn nudge_slow() {
     // SeqCst pairs with the one at the thread's end: either it sees this, or we see it gone.
     DIRTY.store(true, SeqCst);
+    if STAYS {
+        // SeqCst pairs with the one in `rest`: either it sees the store above, or we see it rest.
+        if RESTING.swap(0, SeqCst) != 0 {
+            sys::wake_one(&RESTING);
+        }
+        return;
+    }
+    start();
+}
+
+/// Starts the thread that stays, if there is none and what is mapped is worth one. Called outside
+/// slow paths' sections and locks, by allocations only.
+#[inline]
+pub fn start_if_due() {
+    if STAYS
+        && STATE.load(Relaxed) == NONE
+        && sys::mapped_bytes().0 >= SWEEPER_FROM_BYTES
+        && config::retention().waits()
+        && sys::now_ms() >= NOT_BEFORE_MS.load(Relaxed)
+    {
+        start();
+    }
+}
+
+#[cold]
+fn start() {
     if STATE.compare_exchange(NONE, RUNNING, SeqCst, Relaxed).is_ok() && !sys::spawn(run) {
         // Refused for now, perhaps for good: running threads sweep.
         STATE.store(REFUSED, Release);
@@ -98,7 +133,12 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
         let (purged_now, refaulted_now) = ledger::purged_and_refaulted();
         patience = pace::patience(patience, purged_now - purged, refaulted_now - refaulted);
         quiet = if swept.young || swept.bytes > 0 || DIRTY.load(SeqCst) { 0 } else { quiet + 1 };
-        if quiet >= QUIET_SWEEPS && ends() {
+        if quiet < QUIET_SWEEPS {
+            continue;
+        }
+        if STAYS {
+            rest();
+        } else if ends() {
             return ptr::null_mut();
         }
     }
@@ -107,6 +147,18 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
 /// What a working set that breathes may want again waits longest.
 fn patience_for_breath() -> u64 {
     if surplus::is_breath() { pace::PATIENCE_MAX } else { 1 }
+}
+
+/// Sleeps until memory becomes free.
+fn rest() {
+    while !DIRTY.load(SeqCst) {
+        RESTING.store(1, SeqCst);
+        // SeqCst pairs with the one in `nudge_slow`.
+        if !DIRTY.load(SeqCst) {
+            sys::wait(&RESTING, 1);
+        }
+    }
+    RESTING.store(0, Relaxed);
 }
 
 /// Whether the thread may end: nobody has said anything in the meantime.
@@ -122,4 +174,8 @@ pub fn forget() {
         STATE.store(NONE, Relaxed);
     }
     DIRTY.store(false, Relaxed);
+    RESTING.store(0, Relaxed);
+    if STAYS {
+        NOT_BEFORE_MS.store(sys::now_ms() + config::return_after_ms(), Relaxed);
+    }
 }

@@ -206,6 +206,12 @@ impl ArenaSet {
     fn admit(&mut self, arena: Arena) -> Option<()> {
         let start = arena.start();
         let mut record = self.store.add(arena)?;
+        #[cfg(feature = "malloc")]
+        if !super::arena_map::insert(start) {
+            // SAFETY: just made, and known to nobody.
+            unsafe { self.store.remove(record) };
+            return None;
+        }
         // SAFETY: the arena is mapped, and its first record is nobody else's.
         unsafe { Pool::tag_of(start.addr().get()).write(ArenaTag { arena: record }) };
         // SAFETY: just written, in a store that is ours.
@@ -333,6 +339,8 @@ impl ArenaSet {
     }
 
     fn remove(&mut self, arena: &mut Arena) -> Vacated {
+        #[cfg(feature = "malloc")]
+        super::arena_map::remove(arena.start());
         self.unlist(arena, USABLE_SLOTS);
         arena.forget();
         for cursor in [&mut self.cursor, &mut self.idle_cursor] {

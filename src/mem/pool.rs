@@ -103,7 +103,8 @@ pub struct Pool {
     /// How many blocks were used when a sweep last saw the pool, plus one, and whether it looked for
     /// free OS pages then; 0 if none saw it.
     seen: Word16,
-    class: Word8,
+    /// The class's index and one; 0 if this is no pool's record.
+    pub(super) class: Word8,
     state: Word8,
     /// OS pages that are purged, by bit. Of a span: its requested bytes.
     purged: Word32,
@@ -177,7 +178,7 @@ impl Pool {
         self.absent.set(0);
         self.purged.set(0);
         self.seen.set(0);
-        self.class.set(class.index() as u8);
+        self.class.set(class.index() as u8 + 1);
         self.set_state(State::Current);
         self.owner.store(owner, Relaxed);
     }
@@ -192,6 +193,7 @@ impl Pool {
     /// Makes this nobody's record.
     pub fn close(&self) {
         self.owner.store(core::ptr::null_mut(), Relaxed);
+        self.class.set(0);
         self.set_state(State::Unused);
     }
 
@@ -211,10 +213,15 @@ impl Pool {
         self.state.set(state as u8);
     }
 
+    /// The class whose blocks it holds, if this is the record of a pool.
+    pub fn class_if_pool(&self) -> Option<SizeClass> {
+        SizeClass::from_index((self.class.get() as usize).wrapping_sub(1))
+    }
+
     /// The class whose blocks it holds.
     pub fn class(&self) -> SizeClass {
-        let class = SizeClass::from_index(self.class.get() as usize);
-        class.unwrap_or_else(|| crate::sys::fatal::die("a pool has a class", file!(), line!()))
+        self.class_if_pool()
+            .unwrap_or_else(|| crate::sys::fatal::die("a pool has a class", file!(), line!()))
     }
 
     /// Slots of the pool or span.

@@ -45,6 +45,26 @@ impl Pool {
         }
     }
 
+    /// Whether `block` was posted and waits. For the owner, who alone takes from the list.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the pool.
+    #[cfg(feature = "malloc")]
+    pub unsafe fn waits(&self, block: NonNull<Block>) -> bool {
+        // Acquire pairs with the Release in `post`.
+        let word = self.remote.0.load(Acquire);
+        let mut waiting = Remote::first(word, self.start());
+        while let Some(free) = NonNull::new(waiting) {
+            if free == block {
+                return true;
+            }
+            // SAFETY: posted, and only the owner takes it off.
+            waiting = unsafe { Block::next(free) };
+        }
+        false
+    }
+
     /// Takes all that was posted: the first block and how many. For the owner, on a queued pool.
     ///
     /// # Safety

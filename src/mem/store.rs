@@ -42,17 +42,33 @@ impl<T> Store<T> {
 
     /// Room for one record with `value` in it; `None` if the system gives no memory.
     pub fn add(&mut self, value: T) -> Option<NonNull<T>> {
-        let room = match self.free {
-            Some(vacant) => {
-                // SAFETY: on the free list, so vacant and ours.
-                self.free = unsafe { vacant.as_ref().next };
-                vacant.cast::<T>()
-            }
-            None => self.carve()?,
-        };
+        let room = self.take()?;
         // SAFETY: vacant room of the right size and alignment.
         unsafe { room.write(value) };
         Some(room)
+    }
+
+    /// As [`Store::add`] for a record that is too large for the stack of a thread with a small one.
+    ///
+    /// # Safety
+    ///
+    /// Nobody writes to `value`, and a copy of its bytes is as good as itself.
+    pub unsafe fn add_copy(&mut self, value: &'static T) -> Option<NonNull<T>> {
+        let room = self.take()?;
+        // SAFETY: the caller's contract; vacant room of the right size and alignment.
+        unsafe { room.copy_from_nonoverlapping(NonNull::from(value), 1) };
+        Some(room)
+    }
+
+    fn take(&mut self) -> Option<NonNull<T>> {
+        match self.free {
+            Some(vacant) => {
+                // SAFETY: on the free list, so vacant and ours.
+                self.free = unsafe { vacant.as_ref().next };
+                Some(vacant.cast::<T>())
+            }
+            None => self.carve(),
+        }
     }
 
     fn carve(&mut self) -> Option<NonNull<T>> {

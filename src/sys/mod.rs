@@ -2,6 +2,7 @@
 //! error. Nothing here allocates, and nothing above here calls the system.
 
 pub mod cgroup;
+mod errno;
 #[macro_use]
 pub mod fatal;
 mod file;
@@ -10,6 +11,7 @@ mod resident;
 mod thread;
 mod unix;
 
+pub use errno::*;
 pub use resident::*;
 pub use thread::*;
 pub use unix::*;

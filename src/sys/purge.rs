@@ -90,6 +90,7 @@ pub unsafe fn purge(start: NonNull<u8>, bytes: usize) {
 }
 
 fn purge_ranges(ranges: &[libc::iovec]) {
+    let _errno = super::keep_errno();
     let done = purge_vector(ranges);
     for range in ranges.iter().skip(done) {
         ADVISES.fetch_add(1, Relaxed);

@@ -35,6 +35,7 @@ fn clock(id: libc::clockid_t) -> u64 {
 /// Starts a detached thread with a small stack and every signal blocked. False if the system
 /// refuses.
 pub fn spawn(body: extern "C" fn(*mut c_void) -> *mut c_void) -> bool {
+    let _errno = super::keep_errno();
     // SAFETY: attributes and signal sets are initialised by the calls that are made for it before
     // they are used; the thread takes nothing.
     unsafe {
@@ -87,6 +88,7 @@ pub fn prepare_barrier() {
 #[cfg(target_os = "linux")]
 pub fn barrier() -> bool {
     const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
+    let _errno = super::keep_errno();
     // SAFETY: no memory is passed.
     BARRIER.load(Relaxed)
         && unsafe { libc::syscall(libc::SYS_membarrier, PRIVATE_EXPEDITED, 0, 0) } == 0

@@ -71,6 +71,7 @@ fn map(bytes: usize) -> Option<NonNull<u8>> {
 /// The range is mapped, and nothing refers to it any more.
 unsafe fn unmap_uncounted(start: NonNull<u8>, bytes: usize) -> bool {
     UNMAPS.fetch_add(1, Relaxed);
+    let _errno = super::keep_errno();
     // SAFETY: the caller's contract.
     unsafe { libc::munmap(start.as_ptr().cast(), bytes) == 0 }
 }
@@ -156,6 +157,7 @@ pub unsafe fn remap(_: NonNull<u8>, _: usize, _: usize) -> Option<NonNull<u8>> {
 pub fn wait(word: &AtomicU32, value: u32) {
     let forever = ptr::null::<libc::timespec>();
     let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    let _errno = super::keep_errno();
     // SAFETY: the word outlives the call; the kernel only reads it.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, forever) };
 }
@@ -175,6 +177,7 @@ pub fn wake_all(word: &AtomicU32) {
 #[cfg(target_os = "linux")]
 fn wake(word: &AtomicU32, sleepers: c_int) {
     let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    let _errno = super::keep_errno();
     // SAFETY: the kernel uses the address only as a name.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, sleepers) };
 }
@@ -196,6 +199,7 @@ pub fn wake_all(_: &AtomicU32) {}
 
 /// Writes to standard error; what cannot be written is lost.
 pub fn write_stderr(mut bytes: &[u8]) {
+    let _errno = super::keep_errno();
     while !bytes.is_empty() {
         // SAFETY: the slice is valid for reads of its length.
         let wrote = unsafe { libc::write(2, bytes.as_ptr().cast(), bytes.len()) };
@@ -210,6 +214,28 @@ pub fn write_stderr(mut bytes: &[u8]) {
 pub fn abort() -> ! {
     // SAFETY: always allowed.
     unsafe { libc::abort() }
+}
+
+/// Whether the environment is there to be read. The C library may not have it yet when the first
+/// block is allocated.
+pub fn has_environment() -> bool {
+    // SAFETY: the C library's own word.
+    unsafe { !(*environment()).is_null() }
+}
+
+/// Whether the program runs with more rights than who called it: it then must not heed that one's
+/// environment.
+#[cfg(target_os = "linux")]
+pub fn is_privileged() -> bool {
+    // SAFETY: a query without arguments in memory.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// See above.
+#[cfg(not(target_os = "linux"))]
+pub fn is_privileged() -> bool {
+    // SAFETY: queries without arguments.
+    unsafe { libc::geteuid() != libc::getuid() || libc::getegid() != libc::getgid() }
 }
 
 /// Calls `each` with every environment entry, `NAME=value`.

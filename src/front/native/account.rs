@@ -106,7 +106,13 @@ pub fn explain() -> Explain {
 /// Prints [`explain`] to standard error, without allocating.
 pub fn print() {
     let explained = explain();
-    let _ = writeln!(Stderr::new(), "highwater:\n{explained}");
+    let mut out = Stderr::new();
+    let _ = writeln!(out, "highwater:\n{explained}");
+    let strays = super::stray_frees();
+    if strays > 0 {
+        let _ =
+            writeln!(out, "{strays} addresses were freed that are not highwater's; they are lost");
+    }
 }
 
 /// Checks the equations of every structure that the calling thread may read, and ends the process

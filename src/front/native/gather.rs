@@ -59,6 +59,7 @@ pub fn stats() -> Stats {
         soft_limit_climbs: told.climbs,
         soft_limit_purges: told.purges,
         retention_in_force: config::retention(),
+        stray_frees: super::stray_frees(),
         classes,
     }
 }

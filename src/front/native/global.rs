@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use super::settings;
 use crate::base::class::SizeClass;
 use crate::base::geometry::RETURN_AFTER_MS;
-use crate::heap::{config, large, limit, local, span, trim};
+use crate::heap::{config, large, limit, local, span, sweeper, trim};
 use crate::policy::limit::SoftLimit;
 use crate::policy::retention::Retention;
 use crate::sys;
@@ -135,6 +135,7 @@ impl Highwater {
         settings::read_once(self);
         limit::hand_out(class.pool_size());
         let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
+        sweeper::start_if_due();
         block.flatten().map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
@@ -161,6 +162,7 @@ impl Highwater {
         } else {
             large::alloc(size, align)
         };
+        sweeper::start_if_due();
         found.map_or((ptr::null_mut(), false), |(block, zero)| (block.as_ptr(), zero))
     }
 
@@ -186,7 +188,8 @@ impl Highwater {
             unsafe { span::free(block) }
         } else {
             // SAFETY: as above.
-            unsafe { large::free(block) }
+            let known = unsafe { large::free(block) };
+            debug_assert!(known, "a large block is known");
         }
     }
 

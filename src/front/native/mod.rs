@@ -3,7 +3,21 @@
 mod account;
 mod gather;
 mod global;
+#[cfg(feature = "malloc")]
+mod malloc;
 mod settings;
+
+/// Addresses given back that are no block of this allocator's.
+#[cfg(feature = "malloc")]
+fn stray_frees() -> u64 {
+    malloc::strays()
+}
+
+/// Nobody gives an address back without its layout.
+#[cfg(not(feature = "malloc"))]
+fn stray_frees() -> u64 {
+    0
+}
 
 pub use account::{check, explain};
 pub use gather::{reset_peaks, stats};

@@ -1,4 +1,8 @@
 //! Settings from the environment: read once, at the first allocation; they win over the constructor.
+//!
+//! Where C code allocates too, the first allocation may be its own, before the Rust program's
+//! constructor is known, and even before the C library has the environment. So the environment is put
+//! in force as soon as it can be read, and the constructor's values when they are first met.
 
 #![forbid(unsafe_code)]
 
@@ -9,53 +13,70 @@ use super::global::Highwater;
 use crate::heap::{config, limit, sweeper};
 use crate::policy::limit::SoftLimit;
 use crate::policy::retention::Retention;
-use crate::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use crate::sync::atomic::{AtomicU8, Ordering::Acquire, Ordering::Release};
 use crate::sync::lock::{Mutex, RawLock};
 use crate::sys;
 use crate::sys::fatal::complain;
 
 const PREFIX: &[u8] = b"HIGHWATER_";
 
-static READ: AtomicBool = AtomicBool::new(false);
-/// Held while they are read. Rank 0: nothing that is locked meanwhile waits for it.
-static READING: Mutex<()> = Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, ());
+const NOTHING: u8 = 0;
+/// The environment is in force.
+const ENVIRONMENT: u8 = 1;
+/// A constructor's values are too.
+const ALL: u8 = 2;
+static READ: AtomicU8 = AtomicU8::new(NOTHING);
+
+/// What the environment said. Held while it is read. Rank 0: nothing that is locked meanwhile waits
+/// for it.
+static FOUND: Mutex<Found> =
+    Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, Found::nothing());
 
 /// Reads the environment if nobody has, and puts in force what it says, else `constructed`, unless
 /// the program chose before.
 #[inline]
 pub fn read_once(constructed: &Highwater) {
     // Acquire pairs with the Release below: the rung chosen is visible.
-    if !READ.load(Acquire) {
-        read(constructed);
+    if READ.load(Acquire) != ALL {
+        read(Some(constructed));
+    }
+}
+
+/// As [`read_once`] for who has no constructor.
+#[cfg(feature = "malloc")]
+#[inline]
+pub fn read_environment_once() {
+    // As in `read_once`.
+    if READ.load(Acquire) == NOTHING {
+        read(None);
     }
 }
 
 #[cold]
-fn read(constructed: &Highwater) {
-    let _reading = READING.lock();
-    if READ.load(Acquire) {
-        return;
+fn read(constructed: Option<&Highwater>) {
+    let mut found = FOUND.lock();
+    let before = READ.load(Acquire);
+    if before == NOTHING {
+        if !sys::has_environment() && constructed.is_none() {
+            return;
+        }
+        if sys::has_environment() && !sys::is_privileged() {
+            sys::for_each_environment_entry(|entry| found.read(entry));
+        }
+        found.put_in_force();
     }
-    let mut found = Found::default();
-    sys::for_each_environment_entry(|entry| found.read(entry));
-    if let Some(rung) = found.retention {
-        config::set_retention(rung);
-    } else if config::chosen_retention().is_none() {
-        config::set_retention(constructed.retention);
+    if let Some(constructed) = constructed
+        && before != ALL
+    {
+        found.complete(constructed);
     }
-    config::set_return_after_ms(found.return_after_ms.unwrap_or(constructed.return_after_ms));
-    if !found.sweeper.unwrap_or(constructed.sweeper) {
-        sweeper::turn_off();
-    }
-    if let Some(wish) = found.soft_limit {
-        limit::set(wish);
-    } else if limit::chosen().is_none() {
-        limit::set(constructed.soft_limit);
-    }
-    if found.stats {
+    READ.store(if constructed.is_some() { ALL } else { before.max(ENVIRONMENT) }, Release);
+    let prints = found.stats && before == NOTHING;
+    drop(found);
+    // Without the lock: the C library may allocate for it.
+    if prints {
         sys::at_exit(print_at_exit);
     }
-    READ.store(true, Release);
 }
 
 extern "C" fn print_at_exit() {
@@ -69,9 +90,57 @@ struct Found {
     return_after_ms: Option<u64>,
     sweeper: Option<bool>,
     soft_limit: Option<SoftLimit>,
+    check: bool,
 }
 
 impl Found {
+    const fn nothing() -> Self {
+        Self {
+            retention: None,
+            stats: false,
+            return_after_ms: None,
+            sweeper: None,
+            soft_limit: None,
+            check: false,
+        }
+    }
+
+    /// Puts in force what the environment says.
+    fn put_in_force(&self) {
+        if let Some(rung) = self.retention {
+            config::set_retention(rung);
+        }
+        if let Some(ms) = self.return_after_ms {
+            config::set_return_after_ms(ms);
+        }
+        if self.sweeper == Some(false) {
+            sweeper::turn_off();
+        }
+        if let Some(wish) = self.soft_limit {
+            limit::set(wish);
+        }
+        #[cfg(feature = "malloc")]
+        if self.check {
+            crate::mem::arena_map::trust_none(&crate::mem::arena_set::ARENAS.lock());
+        }
+    }
+
+    /// Puts in force what the constructor says and the environment does not.
+    fn complete(&self, constructed: &Highwater) {
+        if self.retention.is_none() && config::chosen_retention().is_none() {
+            config::set_retention(constructed.retention);
+        }
+        if self.return_after_ms.is_none() {
+            config::set_return_after_ms(constructed.return_after_ms);
+        }
+        if self.sweeper.is_none() && !constructed.sweeper {
+            sweeper::turn_off();
+        }
+        if self.soft_limit.is_none() && limit::chosen().is_none() {
+            limit::set(constructed.soft_limit);
+        }
+    }
+
     /// Understands one environment entry, or names it if it has the prefix and cannot be understood.
     fn read(&mut self, entry: &[u8]) {
         let Some(rest) = entry.strip_prefix(PREFIX) else {
@@ -105,6 +174,10 @@ impl Found {
                     _ => None,
                 };
                 self.sweeper.is_some()
+            }
+            b"CHECK" if cfg!(feature = "malloc") => {
+                self.check = value == b"1";
+                matches!(value, b"0" | b"1")
             }
             _ => {
                 complain(format_args!("HIGHWATER_{} is not a setting; ignored", text(key)));

@@ -1,0 +1,288 @@
+//! Allocating by size, and taking blocks back by address.
+
+use core::ptr::{self, NonNull};
+
+use super::super::settings;
+use super::check;
+use crate::base::class::SizeClass;
+use crate::base::geometry::SLOT_SIZE;
+use crate::base::malloc_class::MALLOC_ALIGN;
+use crate::heap::{large, local, span, sweeper};
+use crate::mem::arena_map;
+use crate::mem::find::{Found, find};
+use crate::mem::pool::Pool;
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sys;
+
+/// The largest request that is not refused at once, bytes: what the difference of two pointers can say.
+const REQUEST_MAX: usize = isize::MAX as usize;
+
+/// A smaller request keeps its block if it wastes less than one part in so many of it.
+const SHRINK_KEEPS: usize = 4;
+
+static STRAYS: AtomicU64 = AtomicU64::new(0);
+
+/// Addresses given back that are no block of this allocator's: left alone, so lost.
+pub fn strays() -> u64 {
+    STRAYS.load(Relaxed)
+}
+
+/// A block of at least `size` bytes, also for 0, or null with the error number set.
+#[inline(always)]
+pub fn allocate(size: usize) -> *mut u8 {
+    let Some(class) = SizeClass::malloced(size) else {
+        return allocate_more(size);
+    };
+    match local::heap().pop(class) {
+        Some(block) => block.as_ptr(),
+        None => refill(class),
+    }
+}
+
+/// As [`allocate`], all bytes zero.
+#[inline(always)]
+pub fn allocate_zeroed(size: usize) -> *mut u8 {
+    let (block, zero) = match SizeClass::malloced(size) {
+        Some(_) => (allocate(size), false),
+        None => allocate_at(size, MALLOC_ALIGN),
+    };
+    if !zero && !block.is_null() {
+        // SAFETY: a block of at least this size, just allocated.
+        unsafe { block.write_bytes(0, size) };
+    }
+    block
+}
+
+/// As [`allocate`], at a multiple of `align`, a power of two.
+pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
+    allocate_at(size, align.max(MALLOC_ALIGN)).0
+}
+
+#[inline(never)]
+fn allocate_more(size: usize) -> *mut u8 {
+    allocate_at(size, MALLOC_ALIGN).0
+}
+
+/// A block, or null, and whether all its bytes are known to be zero.
+fn allocate_at(size: usize, align: usize) -> (*mut u8, bool) {
+    if size > REQUEST_MAX {
+        return (refused(), false);
+    }
+    if let Some(class) = SizeClass::of(size, align) {
+        let block = local::heap().pop(class);
+        return (block.map_or_else(|| refill(class), NonNull::as_ptr), false);
+    }
+    settings::read_environment_once();
+    // A span that nothing was asked of is a kept one.
+    let size = size.max(1);
+    let found = match span::fits(size, align) {
+        true => span::alloc(size, align),
+        false => large::alloc(size, align),
+    };
+    sweeper::start_if_due();
+    found.map_or_else(|| (refused(), false), |(block, zero)| (block.as_ptr(), zero))
+}
+
+/// The current list is exhausted, or the thread has no heap yet.
+#[cold]
+#[inline(never)]
+fn refill(class: SizeClass) -> *mut u8 {
+    settings::read_environment_once();
+    let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
+    sweeper::start_if_due();
+    block.flatten().map_or_else(refused, NonNull::as_ptr)
+}
+
+/// Null, and the error number that says why.
+#[cold]
+pub fn refused() -> *mut u8 {
+    sys::set_errno(libc::ENOMEM);
+    ptr::null_mut()
+}
+
+/// Takes a block back; null is none.
+///
+/// # Safety
+///
+/// `block` is null, or one of this module's and nobody uses it any more, or no block of this allocator's.
+#[inline(always)]
+pub unsafe fn release(block: *mut u8) {
+    match trusted_small(block) {
+        // SAFETY: the caller's contract; a small pool of this class holds the block.
+        Some((block, class)) => unsafe { local::heap().push_small(block, class) },
+        // SAFETY: the caller's contract.
+        None => unsafe { release_more(block) },
+    }
+}
+
+/// The class of a block's pool, if that is a small one and nothing need be checked.
+#[inline(always)]
+fn trusted_small(block: *mut u8) -> Option<(NonNull<u8>, SizeClass)> {
+    if !arena_map::is_trusted(block.addr()) {
+        return None;
+    }
+    // SAFETY: no arena is at address 0.
+    let block = unsafe { NonNull::new_unchecked(block) };
+    // SAFETY: the record of a place in an arena, which is mapped as long as the block is used.
+    let class = unsafe { Pool::of_small(block).as_ref() }.small_class()?;
+    Some((block, class))
+}
+
+/// Takes back what is in no small pool, or in an arena that is not trusted.
+#[inline(never)]
+unsafe fn release_more(block: *mut u8) {
+    let Some(block) = NonNull::new(block) else { return };
+    let is_ours = match Place::of(block) {
+        Place::Pool(pool, class) if check::is_sound(block, pool, class) => {
+            // SAFETY: the caller's contract; the pool is of this class.
+            unsafe { local::heap().push(block, class) };
+            true
+        }
+        Place::Span(_) => {
+            // SAFETY: the caller's contract.
+            unsafe { span::free(block) };
+            true
+        }
+        // SAFETY: the caller's contract.
+        Place::Outside => unsafe { large::free(block) },
+        Place::Pool(..) | Place::Nowhere => false,
+    };
+    if !is_ours {
+        stray(block);
+    }
+}
+
+/// `block` is none of ours.
+#[cold]
+fn stray(block: NonNull<u8>) {
+    check::complain_of(block);
+    STRAYS.fetch_add(1, Relaxed);
+}
+
+/// Where a block is.
+enum Place {
+    Pool(&'static Pool, SizeClass),
+    /// A live span that starts there.
+    Span(&'static Pool),
+    /// In an arena, but nothing that is in use starts there.
+    Nowhere,
+    /// In no arena: a large block, or nothing of ours.
+    Outside,
+}
+
+impl Place {
+    fn of(block: NonNull<u8>) -> Place {
+        let address = block.addr().get();
+        if !arena_map::contains(address) {
+            return Place::Outside;
+        }
+        // SAFETY: in an arena, which stays mapped as long as the block is used.
+        match unsafe { find(address) } {
+            Found::Pool(pool, class) => Place::Pool(pool, class),
+            Found::Span(span) if span.start() == block && span.requested() > 0 => Place::Span(span),
+            _ => Place::Nowhere,
+        }
+    }
+
+    /// Bytes that the user of the block may use; `None` if it is none of ours.
+    fn usable(&self, block: NonNull<u8>) -> Option<usize> {
+        match self {
+            Place::Pool(_, class) => Some(class.block_size()),
+            Place::Span(span) => Some(span.slots() * SLOT_SIZE),
+            Place::Outside => large::mapped_at(block),
+            Place::Nowhere => None,
+        }
+    }
+}
+
+/// Bytes that the user of `block` may use: 0 for null and for what is no block of ours.
+///
+/// # Safety
+///
+/// As for [`release`], and the block is in use.
+pub unsafe fn usable_size(block: *mut u8) -> usize {
+    let usable = |block| Place::of(block).usable(block);
+    NonNull::new(block).and_then(usable).unwrap_or(0)
+}
+
+/// Makes a block hold `size` bytes, elsewhere if it must: null with the error number set if there is no
+/// memory, and the block is then as it was.
+///
+/// # Safety
+///
+/// As for [`release`], and neither is `block` null nor `size` 0.
+pub unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
+    if let Some((old, class)) = trusted_small(block)
+        && size <= REQUEST_MAX
+    {
+        if suits(class, size) {
+            return block;
+        }
+        let new = allocate(size);
+        if !new.is_null() {
+            // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up, which
+            // a small pool of this class holds.
+            unsafe {
+                ptr::copy_nonoverlapping(block, new, class.block_size().min(size));
+                local::heap().push_small(old, class);
+            }
+        }
+        return new;
+    }
+    // SAFETY: the caller's contract.
+    unsafe { resize_more(block, size) }
+}
+
+/// Whether a block of `class` may stay where it is to hold `size` bytes.
+#[inline(always)]
+fn suits(class: SizeClass, size: usize) -> bool {
+    let have = class.block_size();
+    size <= have && have - size < (have / SHRINK_KEEPS).max(MALLOC_ALIGN)
+}
+
+/// Resizes what is in no small pool, or in an arena that is not trusted.
+#[inline(never)]
+unsafe fn resize_more(block: *mut u8, size: usize) -> *mut u8 {
+    let Some(old) = NonNull::new(block) else { return allocate(size) };
+    if size > REQUEST_MAX {
+        return refused();
+    }
+    let place = Place::of(old);
+    // SAFETY: the caller's contract.
+    if let Some(resized) = unsafe { resize_in_place(old, &place, size) } {
+        return resized.as_ptr();
+    }
+    let Some(usable) = place.usable(old) else {
+        // Nobody knows how many bytes could be copied.
+        stray(old);
+        return refused();
+    };
+    let new = allocate(size);
+    if !new.is_null() {
+        // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
+        unsafe {
+            ptr::copy_nonoverlapping(block, new, usable.min(size));
+            release(block);
+        }
+    }
+    new
+}
+
+/// Resizes without copying; `None` if it must be copied.
+unsafe fn resize_in_place(block: NonNull<u8>, place: &Place, size: usize) -> Option<NonNull<u8>> {
+    let pooled = SizeClass::of(size, MALLOC_ALIGN);
+    let spanned = span::fits(size, MALLOC_ALIGN);
+    match place {
+        Place::Pool(_, class) => suits(*class, size).then_some(block),
+        Place::Span(_) if pooled.is_none() && spanned => {
+            // SAFETY: the caller's contract; a span, to be one of another size.
+            unsafe { span::resize(block, size) }.then_some(block)
+        }
+        Place::Outside if pooled.is_none() && !spanned => {
+            // SAFETY: the caller's contract; large, to be so with another size. What moves keeps the
+            // alignment of an OS page, and no more is promised.
+            unsafe { large::resize(block, size) }
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,47 @@
+//! From an address in an arena to the pool or span that it lies in, by the records alone.
+//!
+//! A pool starts at a multiple of its size, and the records of places inside a pool or span are
+//! nobody's: so the first record is the right one that is found at the address rounded down to the
+//! size of a small, a medium, a big pool and is of a pool at least so large.
+
+use super::pool::{Pool, State};
+use crate::base::class::SizeClass;
+use crate::base::geometry::{POOL_BIG, POOL_MEDIUM, POOL_SMALL, SLOT_SIZE};
+
+/// What an address lies in.
+pub enum Found {
+    /// A pool of this class.
+    Pool(&'static Pool, SizeClass),
+    /// The first slot of a span.
+    Span(&'static Pool),
+    /// Neither.
+    Nothing,
+}
+
+impl Pool {
+    /// The class whose blocks it holds, if this is the record of a small pool: one read and a compare.
+    #[inline(always)]
+    pub fn small_class(&self) -> Option<SizeClass> {
+        SizeClass::with_small_pools(self.class.get().wrapping_sub(1))
+    }
+}
+
+/// What `address` lies in.
+///
+/// # Safety
+///
+/// `address` lies in an arena, which stays mapped.
+pub unsafe fn find(address: usize) -> Found {
+    for size in [POOL_SMALL, POOL_MEDIUM, POOL_BIG] {
+        // SAFETY: the record of a place in the arena, which is mapped with it.
+        let record = unsafe { Pool::at(address & !(size - 1)).as_ref() };
+        if let Some(class) = record.class_if_pool()
+            && class.pool_size() >= size
+        {
+            return Found::Pool(record, class);
+        }
+    }
+    // SAFETY: as above.
+    let record = unsafe { Pool::at(address & !(SLOT_SIZE - 1)).as_ref() };
+    if record.state() == State::Span { Found::Span(record) } else { Found::Nothing }
+}

@@ -1,0 +1,74 @@
+//! A Rust program with the feature `malloc`: what its C code allocates comes from highwater too, also inside
+//! the C library itself.
+//!
+//! `cargo test --features malloc --test c_code`
+
+#![cfg(target_os = "linux")]
+
+#[path = "support/child.rs"]
+mod child;
+
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr;
+
+use child::alone;
+use highwater::{Highwater, Retention};
+
+#[global_allocator]
+static GLOBAL: Highwater = Highwater::with_retention(Retention::KeepArenas);
+
+fn live() -> usize {
+    highwater::stats().live_bytes
+}
+
+#[test]
+fn a_block_of_c_code_is_counted_and_given_back() {
+    alone(|| {
+        let before = live();
+        // SAFETY: freed below, once.
+        let block = unsafe { libc::malloc(1000) };
+        assert!(!block.is_null() && live() - before >= 1000);
+        // SAFETY: allocated above.
+        unsafe { libc::free(block) };
+        assert_eq!(live(), before);
+    });
+}
+
+#[test]
+fn what_the_c_library_allocates_for_its_caller_is_highwaters() {
+    alone(|| {
+        let mut bytes = vec![b'x'; 5000];
+        bytes.push(0);
+        let text = CStr::from_bytes_with_nul(&bytes).unwrap();
+        let before = live();
+        // SAFETY: a string with an end; freed below.
+        let copy: *mut c_char = unsafe { libc::strdup(text.as_ptr()) };
+        assert!(live() - before >= 5001, "the C library calls this program's malloc");
+        // SAFETY: as above.
+        unsafe { libc::free(copy.cast::<c_void>()) };
+        assert_eq!(live(), before);
+    });
+}
+
+#[test]
+fn the_constructors_rung_is_in_force_though_c_code_allocated_before_main() {
+    alone(|| assert_eq!(highwater::retention(), Retention::KeepArenas));
+}
+
+#[test]
+fn an_address_that_is_nobodys_is_counted_as_stray() {
+    alone(|| {
+        // In the middle of a span: no block starts there.
+        let span = vec![1u8; 100_000];
+        assert_eq!(highwater::stats().stray_frees, 0);
+        // SAFETY: an address that is no block's is left alone.
+        unsafe {
+            libc::free(span.as_ptr().add(4096 - span.as_ptr().addr() % 4096).cast_mut().cast())
+        };
+        assert_eq!(highwater::stats().stray_frees, 1);
+        // SAFETY: null is nothing.
+        unsafe { libc::free(ptr::null_mut()) };
+        assert_eq!(highwater::stats().stray_frees, 1);
+        drop(span);
+    });
+}
