@@ -9,11 +9,15 @@
 //!   tables, results   text and JSON
 //! ```
 //!
+//! How fast, rather than how large, is asked by three further commands, with children of their own, which stand
+//! in the package `speed/`: `speed` and `growth` (module [`speed`]) time them, [`instructions`] counts.
+//!
 //! Both sides share this crate; a child binary adds its `#[global_allocator]` and nothing else. The parent
 //! is never the thing measured. What may grow sits in tables, each in one place:
 //!
 //! * a further workload is an entry of [`workloads::ALL`],
-//! * a further contender is an entry of [`contenders::ALL`] and, for another allocator, a child binary.
+//! * a further contender is an entry of [`contenders::ALL`] and, for another allocator, a child binary,
+//! * a further row that is timed is an entry of `rows::ALL` and one of `work::ALL` in `speed/`.
 
 #[cfg(not(unix))]
 compile_error!("the harness needs a unix system: it forks, and it kills process groups");

@@ -36,7 +36,11 @@ pub const ALL: &[Path] = &[
     ),
     path("span", TURNS, "a block of 64 KiB allocated and freed"),
     path("large", TURNS, "a block of 1 MiB allocated and freed"),
-    path("realloc", TURNS, "a block of 1,000 B made 1,020 B and back, in place"),
+    path(
+        "realloc",
+        TURNS,
+        "a block of 1,000 B made 1,020 B, or back, in place; sizes known at run time only",
+    ),
 ];
 
 /// Steady work: blocks of 16 to 1,024 B replaced for ever, nothing shrinks. Not a path: two settings are compared.

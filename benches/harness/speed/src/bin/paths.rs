@@ -124,19 +124,19 @@ fn held<const BYTES: usize>(times: usize) {
     }
 }
 
+/// Sizes are not known to the compiler, as they are not when a vector grows: it would leave nothing to count.
 fn realloc_in_place(times: usize) {
-    let [less, more] =
-        [1_000, 1_020].map(|bytes| Layout::from_size_align(bytes, 8).expect("a layout"));
+    let layout = |bytes| black_box(Layout::from_size_align(bytes, 8).expect("a layout"));
+    let (less, more) = (layout(1_000), layout(1_020));
     // SAFETY: the size is not 0.
     let block = NonNull::new(unsafe { alloc(less) });
     let mut block = block.unwrap_or_else(|| handle_alloc_error(less)).as_ptr();
-    for _ in 0..times {
-        // SAFETY: `block` has this layout, and the new size is not 0. There is memory: the block stays in place.
-        block = black_box(unsafe { realloc(block, less, more.size()) });
-        // SAFETY: as above.
-        block = black_box(unsafe { realloc(block, more, less.size()) });
+    for turn in 0..times {
+        let (old, new) = if turn % 2 == 0 { (less, more) } else { (more, less) };
+        // SAFETY: `block` has the layout `old`, and the new size is not 0. There is memory: the block stays in place.
+        block = black_box(unsafe { realloc(block, old, new.size()) });
     }
-    // SAFETY: `block` has this layout, and nobody uses it any more.
+    // SAFETY: `block` has this layout, since the turns are even, and nobody uses it any more.
     unsafe { dealloc(block, less) };
 }
 
