@@ -113,7 +113,8 @@ fn bursts_stay_below_the_limit_under_never_shrink_which_the_limit_has_climbed() 
             (stats.soft_limit_bytes, highwater::retention()),
             (LIMIT, Retention::NeverShrink)
         );
-        assert!(stats.soft_limit_climbs > 0 && stats.soft_limit_purges > 0, "{stats:?}");
+        // What the climb lets go may suffice, so that nothing is purged for the limit's own sake.
+        assert!(stats.soft_limit_climbs > 0 && stats.pages_purged > 0, "{stats:?}");
     });
 }
 
@@ -297,7 +298,7 @@ fn where_the_system_does_not_tell_the_allocator_goes_by_its_own_count() {
         let told = highwater::stats();
         // SAFETY: as above.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &many) }, 0);
-        assert!(told.soft_limit_purges > 0 && told.resident_bytes <= told.mapped_bytes, "{told:?}");
+        assert!(told.soft_limit_climbs > 0 && told.resident_bytes <= told.mapped_bytes, "{told:?}");
         assert_below_the_limit();
     });
 }
@@ -318,7 +319,7 @@ fn the_ladder_is_climbed_near_the_limit_and_left_well_below_it() {
         assert_eq!(in_force(), Retention::KeepArenas);
         drop(ballast);
         let ballast = to(82);
-        assert_eq!(in_force(), Retention::ReturnArenas);
+        assert_eq!(in_force(), Retention::ReturnPools);
         drop(ballast);
         let ballast = to(97);
         assert_eq!(in_force(), Retention::ReturnPages);

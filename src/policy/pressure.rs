@@ -6,7 +6,8 @@
 //! steps          0    the same       1    ...  all    and purge before growing
 //! ```
 //!
-//! A step is one rung up from the chosen one; on the highest rung two steps more shorten the delay,
+//! A step is one rung up from the chosen one, to `ReturnPools` at least: the rungs below it let
+//! nothing go while the process idles. On the highest rung two steps more shorten the delay,
 //! to a quarter and to nothing. Steps are taken back ten hundredths of the limit below where they
 //! were taken.
 
@@ -52,10 +53,12 @@ fn percent_of(bytes: usize, limit: usize) -> usize {
     percent.min(u32::MAX as u128) as usize
 }
 
-/// The rung so many steps above the chosen one.
+/// The rung so many steps above the chosen one; after the first step one that gives back though the
+/// process idles: those below it would never lead back from the limit.
 pub fn rung(chosen: Retention, steps: u8) -> Retention {
     let highest = Retention::ALL.len() - 1;
-    Retention::ALL[(chosen as usize + steps as usize).min(highest)]
+    let rung = Retention::ALL[(chosen as usize + steps as usize).min(highest)];
+    if steps == 0 { chosen } else { rung.max(Retention::ReturnPools) }
 }
 
 /// The delay in milliseconds so many steps above the chosen rung.
@@ -133,7 +136,7 @@ impl Left {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Retention::{KeepArenas, NeverShrink, ReturnArenas, ReturnPages, ReturnPools};
+    use Retention::{NeverShrink, ReturnPages, ReturnPools};
 
     const MIB: usize = 1 << 20;
     const LIMIT: usize = 100 * MIB;
@@ -145,8 +148,7 @@ mod tests {
             (rung(NeverShrink, steps), return_after_ms(1000, NeverShrink, steps))
         };
         assert_eq!(at(79), (NeverShrink, 1000));
-        assert_eq!(at(80), (KeepArenas, 1000));
-        assert_eq!(at(83), (ReturnArenas, 1000));
+        assert_eq!(at(80), (ReturnPools, 1000));
         assert_eq!(at(86), (ReturnPools, 1000));
         assert_eq!(at(89), (ReturnPages, 1000));
         assert_eq!(at(92), (ReturnPages, 250));
