@@ -42,6 +42,14 @@ pub struct Mapping {
     next: *mut Mapping,
 }
 
+impl Mapping {
+    /// Whether it is resident from end to end, and ends where another one starts.
+    fn is_followed_by(&self, start: NonNull<u8>) -> bool {
+        let end = self.start.addr().get() + self.bytes;
+        end == start.addr().get() && self.resident == self.bytes
+    }
+}
+
 /// Every direct mapping. Rank 4: taken with no lock held.
 struct LargeBlocks {
     live: Index,
@@ -226,9 +234,14 @@ unsafe fn unmap_or_keep(start: NonNull<u8>, bytes: usize) -> usize {
 /// than an OS page as far as anyone knows.
 pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     let bytes = mapped_size(size)?;
+    let share = config::retention().classes_share();
     let mut large = LARGE.lock();
-    let mapping = large.end(start)?;
-    // SAFETY: the mapping is the caller's.
+    let mut mapping = large.end(start)?;
+    let before = mapping.bytes;
+    let mut fresh = bytes.saturating_sub(before);
+    if share && let Some(resident) = large.absorb_behind(&mut mapping, bytes) {
+        fresh -= resident.min(fresh);
+    }
     let moved = match mapping.bytes == bytes {
         true => Some(start),
         // SAFETY: the mapping is the caller's, and no record names it at this moment.
@@ -242,9 +255,10 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     let begun = large.begin(at, now, requested);
     invariant!(begun.is_some(), "a record just freed can be had again");
     drop(large);
-    surplus::grew(Taker::Large, now.saturating_sub(mapping.bytes) / sys::page_size());
+    let fresh = if moved.is_some() { fresh } else { 0 };
+    surplus::grew(Taker::Large, fresh / sys::page_size());
     ledger::publish_large(0, requested as isize - mapping.requested as isize);
-    limit::grew(now.saturating_sub(mapping.bytes));
+    limit::grew(fresh);
     moved
 }
 
@@ -257,9 +271,10 @@ pub fn give_back_kept(bound: usize) -> usize {
         if large.kept_bytes <= bound {
             return given;
         }
-        let Some(mapping) = large.take_kept(|kept| Some(usize::MAX - kept)) else {
+        let Some(mut mapping) = large.take_kept(|kept| Some(usize::MAX - kept)) else {
             return given;
         };
+        large.keep_front(&mut mapping, bound);
         drop(large);
         // SAFETY: off its list, and nobody's.
         match unsafe { unmap_or_keep(mapping.start, mapping.bytes) } {
@@ -319,8 +334,66 @@ impl LargeBlocks {
         }
     }
 
-    /// Keeps a mapping, of which `resident` bytes from its start on may be resident.
+    /// Makes `mapping`, a live one without a record, reach up to `bytes` into the kept mapping that
+    /// begins where it ends, or to that one's end. How many of the bytes won may be resident; `None`
+    /// if there is no such kept mapping.
+    fn absorb_behind(&mut self, mapping: &mut Mapping, bytes: usize) -> Option<usize> {
+        let wanted = bytes.checked_sub(mapping.bytes).filter(|&wanted| wanted > 0)?;
+        // SAFETY: the end of a mapping.
+        let end = unsafe { mapping.start.add(mapping.bytes) };
+        let behind = self.take_least(|kept| (kept.start == end).then_some(0))?;
+        let won = wanted.min(behind.bytes);
+        if won < behind.bytes {
+            // SAFETY: `won` is less than the kept mapping has, and a multiple of the OS page.
+            let rest = unsafe { behind.start.add(won) };
+            let beyond = behind.resident.saturating_sub(won);
+            if self.keep(rest, behind.bytes - won, beyond).is_none() {
+                // The record that `take_least` freed is there to be taken again.
+                self.keep(behind.start, behind.bytes, behind.resident);
+                return None;
+            }
+        }
+        mapping.bytes += won;
+        Some(behind.resident.min(won))
+    }
+
+    /// Keeps a mapping, of which `resident` bytes from its start on may be resident. If classes
+    /// share, it becomes one with a kept neighbour.
     fn keep(&mut self, start: NonNull<u8>, bytes: usize, resident: usize) -> Option<()> {
+        let (mut start, mut bytes, mut resident) = (start, bytes, resident);
+        if config::retention().classes_share() {
+            // SAFETY: the end of a mapping.
+            let end = unsafe { start.add(bytes) };
+            if resident == bytes
+                && let Some(behind) = self.take_least(|kept| (kept.start == end).then_some(0))
+            {
+                resident += behind.resident;
+                bytes += behind.bytes;
+            }
+            if let Some(before) = self.take_least(|kept| kept.is_followed_by(start).then_some(0)) {
+                start = before.start;
+                resident += before.bytes;
+                bytes += before.bytes;
+            }
+        }
+        self.keep_apart(start, bytes, resident)
+    }
+
+    /// Of a mapping taken off the kept ones, keeps as much as `bound` still has room for.
+    fn keep_front(&mut self, mapping: &mut Mapping, bound: usize) {
+        let room = bound.saturating_sub(self.kept_bytes).min(mapping.bytes);
+        let front = room / sys::page_size() * sys::page_size();
+        if front == 0 || !config::retention().classes_share() {
+            return;
+        }
+        if self.keep_apart(mapping.start, front, mapping.resident.min(front)).is_some() {
+            // SAFETY: a page within the mapping, whose rest is not empty.
+            mapping.start = unsafe { mapping.start.add(front) };
+            mapping.bytes -= front;
+        }
+    }
+
+    fn keep_apart(&mut self, start: NonNull<u8>, bytes: usize, resident: usize) -> Option<()> {
         let record = Mapping { start, bytes, requested: 0, resident, old: false, next: self.kept };
         self.kept = self.store.add(record)?.as_ptr();
         self.kept_bytes += bytes;
