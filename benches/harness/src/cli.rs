@@ -29,11 +29,12 @@ Examples:
   cargo retention run --scale 100                   a quick look: a hundredth of the elements
   cargo retention run --json out.json               every sample, for further use
   cargo retention speed                             how fast, row by row, beside the others; some minutes
+  cargo retention speed --features peers            the same with mimalloc, jemalloc, snmalloc, ... among them
   cargo retention speed --quick                     to see that it works, in under a minute
   cargo retention speed --rows json,markdown --json out.json --chart out.svg
   cargo retention growth                            ever more live blocks, ever more threads
 
-The peers (mimalloc, jemalloc, snmalloc, rusty_alloc) need a C++ compiler, and a tool that is built for them:
+The peers (mimalloc, jemalloc, snmalloc, rusty_alloc) need a C++ compiler, and to `run` a tool built for them:
   cargo run --release --manifest-path benches/harness/Cargo.toml --bin retention --features peers -- run ...
 
 Exit codes: 0 all measured, 1 a run failed, 2 a wrong name or argument, 130 interrupted.";

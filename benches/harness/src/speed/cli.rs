@@ -14,7 +14,7 @@ use super::build::{Linking, Programs};
 use super::figures::{self, Clock, RowFigures, Target};
 use super::measure::{Measured, Plan};
 use super::{chart, contenders};
-use crate::contenders::Contender;
+use crate::contenders::{Contender, PEERS};
 use crate::machine::Machine;
 use crate::{Result, interrupt, tables};
 
@@ -27,7 +27,10 @@ const QUICK_REPETITIONS: u32 = 3;
 /// What both commands take.
 #[derive(Args)]
 pub struct Common {
-    /// Contenders, with commas between; all of them if not given
+    /// `peers`: the other allocators take part too; most need a C or C++ compiler
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["peers"]))]
+    features: Option<String>,
+    /// Contenders, with commas between; all of them if not given, the peers only if asked for
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = contender_parser())]
     contender: Vec<&'static Contender>,
     /// Processes for each row and contender [default: 5]
@@ -160,7 +163,8 @@ impl Session {
             .map(|path| File::create(path).map_err(|error| format!("{}: {error}", path.display())));
         let json = json.transpose()?;
         interrupt::install()?;
-        let mut wanted = wanted_contenders(&common.contender);
+        let peers = PEERS || common.features.is_some();
+        let mut wanted = wanted_contenders(&common.contender, peers);
         let programs = Programs::build(&wanted, linking)?;
         wanted.retain(|contender| programs.program(contender.binary).is_some());
         let (rounds, scale, repetitions_max) = match common.quick {
@@ -237,13 +241,15 @@ fn wanted_rows(asked: &[Wanted]) -> Vec<&'static Row> {
 
 /// The contenders that were asked for, in the order of the table, and always highwater, with which the others are
 /// compared.
-fn wanted_contenders(asked: &[&'static Contender]) -> Vec<&'static Contender> {
+fn wanted_contenders(asked: &[&'static Contender], peers: bool) -> Vec<&'static Contender> {
+    if asked.is_empty() {
+        return contenders::unnamed(peers).collect();
+    }
     let is_wanted = |contender: &&'static Contender| {
-        asked.is_empty()
-            || contenders::kind(contender.name) == contenders::Kind::Own
+        contenders::kind(contender.name) == contenders::Kind::Own
             || asked.iter().any(|asked| asked.name == contender.name)
     };
-    contenders::here().filter(is_wanted).collect()
+    contenders::ALL.iter().filter(is_wanted).collect()
 }
 
 fn rows_parser() -> impl TypedValueParser<Value = Wanted> {
@@ -260,7 +266,7 @@ fn rows_parser() -> impl TypedValueParser<Value = Wanted> {
 }
 
 fn contender_parser() -> impl TypedValueParser<Value = &'static Contender> {
-    PossibleValuesParser::new(contenders::here().map(|contender| contender.name))
+    PossibleValuesParser::new(contenders::ALL.iter().map(|contender| contender.name))
         .map(|name| contenders::find(&name).expect("clap lets only names of the table through"))
 }
 
@@ -289,7 +295,7 @@ mod tests {
     fn highwater_takes_part_though_another_is_asked_for() {
         let system = contenders::find("system").expect("a contender");
         let names: Vec<&str> =
-            wanted_contenders(&[system]).iter().map(|contender| contender.name).collect();
+            wanted_contenders(&[system], false).iter().map(|contender| contender.name).collect();
         assert_eq!(names, ["highwater", "system"]);
     }
 

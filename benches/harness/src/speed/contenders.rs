@@ -1,6 +1,6 @@
 //! Who is timed: highwater as it comes and never shrinking, the system's allocator, and the peers as they come.
 
-use crate::contenders::{Contender, PEERS};
+use crate::contenders::Contender;
 
 /// Every contender, in the order of the tables. The first is what all others are compared with.
 pub const ALL: &[Contender] = &[
@@ -65,14 +65,14 @@ pub fn kind(name: &str) -> Kind {
     }
 }
 
-/// Those that this tool can run: the peers only where it was built with the feature `peers`.
-pub fn here() -> impl Iterator<Item = &'static Contender> {
-    ALL.iter().filter(|contender| PEERS || contender.peer.is_none())
+/// Those that take part if none is named: the peers only where they are asked for, since most need a C compiler.
+pub fn unnamed(peers: bool) -> impl Iterator<Item = &'static Contender> {
+    ALL.iter().filter(move |contender| peers || contender.peer.is_none())
 }
 
-/// The contender of this name, if this tool can run it.
+/// The contender of this name.
 pub fn find(name: &str) -> Option<&'static Contender> {
-    here().find(|contender| contender.name == name)
+    ALL.iter().find(|contender| contender.name == name)
 }
 
 #[cfg(test)]
@@ -90,11 +90,12 @@ mod tests {
     }
 
     #[test]
-    fn every_peer_is_of_size_classes_and_takes_part_only_where_it_was_built_in() {
+    fn every_peer_is_of_size_classes_and_takes_part_only_if_asked_for() {
         for contender in ALL {
             assert_eq!(contender.peer.is_some(), kind(contender.name) == Kind::SizeClassPeer);
-            let can_run = PEERS || contender.peer.is_none();
-            assert_eq!(find(contender.name).is_some(), can_run);
+            assert_eq!(find(contender.name), Some(contender));
         }
+        assert!(unnamed(false).all(|contender| contender.peer.is_none()));
+        assert_eq!(unnamed(true).count(), ALL.len());
     }
 }

@@ -91,7 +91,7 @@ pub struct RowFigures {
     pub row: &'static str,
     /// Those that took part in every round.
     pub cells: Vec<Cell>,
-    /// The fastest that is not highwater.
+    /// Of those that are not highwater, the one over which highwater's ratio is the greatest.
     pub fastest: Option<&'static str>,
     pub time: Option<Verdict>,
     /// The size-class peer with the least memory at the peak.
@@ -114,8 +114,11 @@ impl RowFigures {
         let others = |wanted: fn(Kind) -> bool| {
             cells.iter().filter(move |cell| wanted(contenders::kind(cell.contender)))
         };
+        // By the ratio and not by the time: else a row could count as won though a ratio in it says otherwise.
         let fastest = others(|kind| matches!(kind, Kind::System | Kind::SizeClassPeer))
-            .min_by(|a, b| a.ns.total_cmp(&b.ns));
+            .filter_map(|cell| Some((cell, cell.ratio?.median)))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(cell, _)| cell);
         let leanest = others(|kind| kind == Kind::SizeClassPeer)
             .filter(|cell| cell.resident_bytes_peak.is_some())
             .min_by_key(|cell| cell.resident_bytes_peak);
