@@ -226,7 +226,8 @@ unsafe fn unmap_or_keep(start: NonNull<u8>, bytes: usize) -> usize {
 }
 
 /// Makes a large block hold `size` bytes, elsewhere if it must, without copying. `None` if the
-/// system cannot: nothing has changed then.
+/// system cannot, or if a kept mapping waits that is resident, so that copying costs less than first
+/// touches: nothing has changed then.
 ///
 /// # Safety
 ///
@@ -237,13 +238,17 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     let share = config::retention().classes_share();
     let mut large = LARGE.lock();
     let mut mapping = large.end(start)?;
-    let before = mapping.bytes;
-    let mut fresh = bytes.saturating_sub(before);
-    if share && let Some(resident) = large.absorb_behind(&mut mapping, bytes) {
-        fresh -= resident.min(fresh);
+    let mut fresh = bytes.saturating_sub(mapping.bytes);
+    let mut copy = false;
+    if share && fresh > 0 {
+        match large.absorb_behind(&mut mapping, bytes) {
+            Some(resident) => fresh -= resident.min(fresh),
+            None => copy = large.keeps_resident(bytes),
+        }
     }
     let moved = match mapping.bytes == bytes {
         true => Some(start),
+        false if copy => None,
         // SAFETY: the mapping is the caller's, and no record names it at this moment.
         false => unsafe { sys::remap(start, mapping.bytes, bytes) },
     };
@@ -334,27 +339,41 @@ impl LargeBlocks {
         }
     }
 
+    /// Whether a kept mapping holds `bytes` and is resident so far.
+    fn keeps_resident(&self, bytes: usize) -> bool {
+        let mut kept = self.kept;
+        while let Some(mapping) = NonNull::new(kept) {
+            // SAFETY: kept records are the set's own, and alive.
+            let mapping = unsafe { mapping.as_ref() };
+            if mapping.resident >= bytes {
+                return true;
+            }
+            kept = mapping.next;
+        }
+        false
+    }
+
     /// Makes `mapping`, a live one without a record, reach up to `bytes` into the kept mapping that
-    /// begins where it ends, or to that one's end. How many of the bytes won may be resident; `None`
-    /// if there is no such kept mapping.
+    /// begins where it ends. How many of the bytes won may be resident; `None` if there is no such
+    /// kept mapping, or it is too short.
     fn absorb_behind(&mut self, mapping: &mut Mapping, bytes: usize) -> Option<usize> {
         let wanted = bytes.checked_sub(mapping.bytes).filter(|&wanted| wanted > 0)?;
         // SAFETY: the end of a mapping.
         let end = unsafe { mapping.start.add(mapping.bytes) };
-        let behind = self.take_least(|kept| (kept.start == end).then_some(0))?;
-        let won = wanted.min(behind.bytes);
-        if won < behind.bytes {
-            // SAFETY: `won` is less than the kept mapping has, and a multiple of the OS page.
-            let rest = unsafe { behind.start.add(won) };
-            let beyond = behind.resident.saturating_sub(won);
-            if self.keep(rest, behind.bytes - won, beyond).is_none() {
+        let fits = |kept: &Mapping| kept.start == end && kept.bytes >= wanted;
+        let behind = self.take_least(|kept| fits(kept).then_some(0))?;
+        if wanted < behind.bytes {
+            // SAFETY: `wanted` is less than the kept mapping has, and a multiple of the OS page.
+            let rest = unsafe { behind.start.add(wanted) };
+            let beyond = behind.resident.saturating_sub(wanted);
+            if self.keep(rest, behind.bytes - wanted, beyond).is_none() {
                 // The record that `take_least` freed is there to be taken again.
                 self.keep(behind.start, behind.bytes, behind.resident);
                 return None;
             }
         }
-        mapping.bytes += won;
-        Some(behind.resident.min(won))
+        mapping.bytes += wanted;
+        Some(behind.resident.min(wanted))
     }
 
     /// Keeps a mapping, of which `resident` bytes from its start on may be resident. If classes
