@@ -195,7 +195,8 @@ pub fn grow(allocator: &impl GlobalAlloc, bytes: usize) {
 pub fn format(allocator: &impl GlobalAlloc, number: usize) {
     use std::fmt::Write;
     let mut text = Growing::new(allocator);
-    let written = write!(text, "/accounts/{number}/{:08x}/{}", number * 31, number % 7 == 0);
+    let written =
+        write!(text, "/accounts/{number}/{:08x}/{}", number * 31, number.is_multiple_of(7));
     assert!(written.is_ok());
     black_box(text.bytes);
 }
