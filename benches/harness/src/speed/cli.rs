@@ -117,7 +117,7 @@ pub fn speed(args: &SpeedArgs) -> Result<ExitCode> {
     let names = &session.settings.contenders;
     write!(out, "{}", tables::speed::speed(names, &results.figures, &results.targets))?;
     if let Some(file) = &args.chart {
-        chart::draw(file, &session.heading(), names, &results.figures)?;
+        chart::draw(file, &session.conditions(), names, &results.figures)?;
     }
     session.finish(&results, &mut out)
 }
@@ -185,11 +185,14 @@ impl Session {
     }
 
     fn heading(&self) -> String {
+        format!("{}\n{}", self.machine.line(), self.conditions())
+    }
+
+    fn conditions(&self) -> String {
         let Settings { rounds, scale, clock, tolerance, .. } = &self.settings;
         let scale = if *scale == 1 { String::new() } else { format!(", operations / {scale}") };
         format!(
-            "{}\n{}, {rounds} rounds, {} time{scale}; level is up to {:.2}",
-            self.machine.line(),
+            "{}, {rounds} rounds, {} time{scale}; level is up to {:.2}",
             self.linking.phrase(),
             if *clock == Clock::Wall { "wall" } else { "CPU" },
             1.0 + tolerance,
