@@ -73,6 +73,9 @@ pub static LARGE_BLOCKS: Gauge = Gauge::new();
 /// See [`LARGE_BLOCKS`].
 pub static LARGE_BYTES: Gauge = Gauge::new();
 
+/// Bytes of the blocks that exist, of all classes.
+static CARVED_BYTES: Gauge = Gauge::new();
+
 /// OS pages that were purged and used again.
 static PAGES_REFAULTED: AtomicUsize = AtomicUsize::new(0);
 
@@ -90,11 +93,14 @@ pub fn purged_and_refaulted() -> (u64, u64) {
 
 /// Bytes of free blocks of all classes.
 pub fn free_bytes() -> usize {
-    let free = |class: SizeClass| {
-        let sums = self::class(class);
-        sums.carved.now().saturating_sub(sums.live.now()) * class.block_size()
-    };
-    SizeClass::all().map(free).sum()
+    let live_small = LIVE_BYTES.now().saturating_sub(LARGE_BYTES.now());
+    CARVED_BYTES.now().saturating_sub(live_small)
+}
+
+/// `blocks` more exist, or fewer if negative.
+pub fn carved(of: SizeClass, blocks: isize) {
+    class(of).carved.add(blocks);
+    CARVED_BYTES.add(blocks * of.block_size() as isize);
 }
 
 /// The sums of `class`.
@@ -143,4 +149,6 @@ pub fn recount_large(blocks: usize, bytes: usize) {
     LARGE_BYTES.set(bytes);
     let small = SizeClass::all().map(|each| class(each).live.now() * each.block_size());
     LIVE_BYTES.set(bytes + small.sum::<usize>());
+    let carved = SizeClass::all().map(|each| class(each).carved.now() * each.block_size());
+    CARVED_BYTES.set(carved.sum());
 }

@@ -133,7 +133,7 @@ impl ThreadHeap {
     }
 
     fn hand_carved(&self, class: SizeClass, first: NonNull<block::Block>, count: usize) {
-        ledger::class(class).carved.add(count as isize);
+        ledger::carved(class, count as isize);
         self.hand(class, count, 0);
         self.current(class).free.set(first.as_ptr());
     }

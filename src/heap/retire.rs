@@ -108,7 +108,7 @@ impl ThreadHeap {
         // A forked child can own a pool whose opening its parent had not counted yet.
         bin.pools.set(bin.pools.get().saturating_sub(1));
         sums.pools.add(-1);
-        sums.carved.add(-((pool.carved() - pool.absent()) as isize));
+        ledger::carved(class, -((pool.carved() - pool.absent()) as isize));
     }
 
     /// Gives a kept empty pool back. Returns bytes that went to the system.

@@ -227,7 +227,7 @@ pub unsafe fn hollow(pool: &Pool, batch: &mut Batch) -> usize {
     let page_size = sys::page_size();
     // SAFETY: the caller's contract.
     let Some(hollowed) = (unsafe { pool.hollow(page_size) }) else { return 0 };
-    ledger::class(pool.class()).carved.add(-(hollowed.blocks as isize));
+    ledger::carved(pool.class(), -(hollowed.blocks as isize));
     for page in (0..u32::BITS as usize).filter(|page| hollowed.pages & (1 << page) != 0) {
         // SAFETY: an OS page of the pool that holds no used block, and no listed one any more.
         unsafe { batch.add(pool.start().add(page * page_size), page_size) };

@@ -18,6 +18,7 @@ pub struct Ended {
 }
 
 /// Runs `body`, which a test has as its only statement, in a process of its own.
+#[allow(dead_code, reason = "not every test file uses it")]
 pub fn alone<F: FnOnce()>(body: F) {
     alone_with(&[], body);
 }
