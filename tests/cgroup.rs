@@ -87,7 +87,8 @@ fn what_is_killed_in_a_small_cgroup_under_never_shrink_survives_with_a_soft_limi
         assert_eq!(highwater::soft_limit(), SoftLimit::cgroup(0.9));
         // A rounded share.
         assert!((GROUP / 100 * 89..=GROUP / 100 * 91).contains(&stats.soft_limit_bytes));
-        assert!(stats.soft_limit_purges > 0);
+        // What the climb lets go may suffice.
+        assert!(stats.soft_limit_climbs > 0);
         return;
     }
     let group = match Group::new(GROUP) {
