@@ -7,6 +7,7 @@ pub mod config;
 pub mod fork;
 pub mod large;
 pub mod large_index;
+mod large_kept;
 pub mod ledger;
 pub mod limit;
 pub mod local;
