@@ -5,48 +5,86 @@
 use crate::base::geometry::RETURN_AFTER_MS;
 use crate::policy::pressure;
 use crate::policy::retention::Retention;
-use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+/// No rung is chosen.
 const UNSET: u8 = u8::MAX;
-static RETENTION: AtomicU8 = AtomicU8::new(UNSET);
+
+/// The rung in force, the rung chosen, and the steps between them, a byte each, lowest first. What is
+/// in force is derived when one of the others changes, and so read by one load.
+static RUNGS: AtomicU32 = AtomicU32::new(Rungs::of(UNSET, 0).0);
+
+/// What [`RUNGS`] holds.
+#[derive(Clone, Copy)]
+struct Rungs(u32);
+
+impl Rungs {
+    fn now() -> Rungs {
+        Rungs(RUNGS.load(Relaxed))
+    }
+
+    const fn of(chosen: u8, steps: u8) -> Rungs {
+        let rung = if chosen == UNSET { Retention::DEFAULT } else { Retention::at(chosen) };
+        let in_force = pressure::rung(rung, steps) as u8;
+        Rungs(u32::from_le_bytes([in_force, chosen, steps, 0]))
+    }
+
+    const fn in_force(self) -> Retention {
+        Retention::at(self.0.to_le_bytes()[0])
+    }
+
+    const fn chosen(self) -> u8 {
+        self.0.to_le_bytes()[1]
+    }
+
+    const fn steps(self) -> u8 {
+        self.0.to_le_bytes()[2]
+    }
+
+    /// Puts what `change` makes of the rungs in force, from the next slow path of each thread on.
+    fn change(change: impl Fn(Rungs) -> Rungs) {
+        // Relaxed throughout: nothing else is published with it.
+        let _ = RUNGS.fetch_update(Relaxed, Relaxed, |word| Some(change(Rungs(word)).0));
+    }
+}
 
 /// The rung chosen; `None` before anyone chose.
 pub fn chosen_retention() -> Option<Retention> {
-    let rung = RETENTION.load(Relaxed);
-    Retention::ALL.into_iter().find(|known| *known as u8 == rung)
+    let chosen = Rungs::now().chosen();
+    (chosen != UNSET).then(|| Retention::at(chosen))
 }
 
 /// The rung in force: the chosen one, the default before anyone chose, and above it the steps that a
 /// soft limit asks for.
+#[inline]
 pub fn retention() -> Retention {
-    pressure::rung(chosen_retention().unwrap_or_default(), steps())
+    Rungs::now().in_force()
 }
 
 /// Steps above the chosen rung, which are of rungs first and then of the delay.
-static STEPS: AtomicU8 = AtomicU8::new(0);
-
-/// See [`set_steps`].
 pub fn steps() -> u8 {
-    STEPS.load(Relaxed)
+    Rungs::now().steps()
 }
 
-/// Has the ladder climbed so many steps above the chosen rung, from the next slow path of each
-/// thread on.
+/// Has the ladder climbed so many steps above the chosen rung.
 pub fn set_steps(steps: u8) {
-    STEPS.store(steps, Relaxed);
+    Rungs::change(|rungs| Rungs::of(rungs.chosen(), steps));
 }
 
-/// Chooses a rung, from the next slow path of each thread on.
+/// Chooses a rung.
 pub fn set_retention(rung: Retention) {
-    RETENTION.store(rung as u8, Relaxed);
+    Rungs::change(|rungs| Rungs::of(rung as u8, rungs.steps()));
 }
 
 static RETURN_AFTER: AtomicU64 = AtomicU64::new(RETURN_AFTER_MS);
 
 /// Milliseconds for which free memory stays, under a rung that waits.
 pub fn return_after_ms() -> u64 {
-    let chosen = chosen_retention().unwrap_or_default();
-    pressure::return_after_ms(RETURN_AFTER.load(Relaxed), chosen, steps())
+    let ms = RETURN_AFTER.load(Relaxed);
+    match steps() {
+        0 => ms,
+        steps => pressure::return_after_ms(ms, chosen_retention().unwrap_or_default(), steps),
+    }
 }
 
 /// Sets [`return_after_ms`], as it is without a soft limit.

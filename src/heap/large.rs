@@ -4,13 +4,13 @@
 //! kept, up to the rung's bound; a request takes the smallest kept one that fits, cuts a larger one
 //! or lengthens a smaller one in place of a fresh mapping, unless the rung keeps classes apart.
 
+use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 
 use super::large_index::Index;
-use super::surplus::{self, Taker};
+use super::surplus::{self, Surplus, Taker};
 use super::sweep::Swept;
 use super::{config, ledger, limit, sweeper};
-use crate::base::geometry::SLOT_SIZE;
 use crate::mem::store::Store;
 use crate::policy::retention::Retention;
 use crate::sync::lock::{Mutex, RawLock};
@@ -42,11 +42,41 @@ pub struct Mapping {
     pub(super) next: *mut Mapping,
 }
 
+/// A record that is in no index and on no list: its holder's alone. It moves between the live and the
+/// kept ones as it is.
+#[must_use = "begin it, keep it or forget it"]
+pub(super) struct Loose(pub(super) NonNull<Mapping>);
+
+impl Deref for Loose {
+    type Target = Mapping;
+
+    fn deref(&self) -> &Mapping {
+        // SAFETY: the record is alive, and only the holder refers to it.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl DerefMut for Loose {
+    fn deref_mut(&mut self) -> &mut Mapping {
+        // SAFETY: as in `deref`.
+        unsafe { self.0.as_mut() }
+    }
+}
+
 impl Mapping {
-    /// Whether it is resident from end to end, and ends where another one starts.
-    pub(super) fn is_followed_by(&self, start: NonNull<u8>) -> bool {
-        let end = self.start.addr().get() + self.bytes;
-        end == start.addr().get() && self.resident == self.bytes
+    /// One of nobody's yet, of which `resident` bytes from its start on may be resident.
+    pub(super) fn new(start: NonNull<u8>, bytes: usize, resident: usize) -> Mapping {
+        Mapping { start, bytes, requested: 0, resident, old: false, next: ptr::null_mut() }
+    }
+
+    /// Whether it may be resident from end to end.
+    pub(super) fn is_resident(&self) -> bool {
+        self.resident == self.bytes
+    }
+
+    /// Whether it begins where `other` ends.
+    pub(super) fn follows(&self, other: &Mapping) -> bool {
+        self.start.addr().get() == other.start.addr().get() + other.bytes
     }
 }
 
@@ -57,7 +87,7 @@ pub(super) struct LargeBlocks {
     pub(super) kept_bytes: usize,
     live_mapped: usize,
     live_requested: usize,
-    pub(super) store: Store<Mapping>,
+    store: Store<Mapping>,
 }
 
 // SAFETY: the pointers are to records in the set's own store.
@@ -90,7 +120,7 @@ pub fn idle_bytes() -> usize {
 /// Purges at most `wanted` OS pages of kept mappings. Returns how many.
 pub fn purge_kept(wanted: usize) -> usize {
     let pages = LARGE.lock().purge_kept(wanted);
-    surplus::gave_up(Taker::Large, pages);
+    surplus::gave_up(Taker::Large, pages * sys::page_size());
     pages
 }
 
@@ -116,7 +146,9 @@ fn mapped_size(size: usize) -> Option<usize> {
     } else {
         (size.max(1).next_power_of_two() / 16).max(sys::page_size())
     };
-    size.checked_next_multiple_of(unit).filter(|&bytes| bytes <= isize::MAX as usize)
+    // Layouts keep the sum in range; a C program's sizes are not layouts.
+    let padded = size.checked_add(unit - 1)?;
+    Some(padded & !(unit - 1)).filter(|&bytes| bytes <= isize::MAX as usize)
 }
 
 /// A mapping for `size` bytes at a multiple of `align`, and whether it is known to be zero. `None`
@@ -129,7 +161,7 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
         None => (map(bytes, align, size)?, bytes),
     };
     ledger::publish_large(1, size as isize);
-    surplus::grew(Taker::Large, fresh / sys::page_size());
+    surplus::grew(Taker::Large, fresh);
     Some((start, fresh == bytes))
 }
 
@@ -142,13 +174,20 @@ fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
         sys::map_aligned(bytes, align)
     })?;
     let mut large = LARGE.lock();
-    if large.begin(start, bytes, size).is_none() {
-        drop(large);
+    let record = large.make(Mapping::new(start, bytes, bytes));
+    let begun = record.and_then(|record| match large.begin(record, size) {
+        Ok(()) => Some(()),
+        Err(record) => {
+            large.forget(record);
+            None
+        }
+    });
+    drop(large);
+    if begun.is_none() {
         // SAFETY: just mapped, and known to nobody.
         let _ = unsafe { sys::unmap(start, bytes) };
-        return None;
     }
-    Some(start)
+    begun.map(|()| start)
 }
 
 /// A kept mapping made to fit, and how many of its bytes are not resident.
@@ -159,16 +198,16 @@ fn reuse(bytes: usize, size: usize) -> Option<(NonNull<u8>, usize)> {
         if share { Retention::large_fits(kept, bytes) } else { kept == bytes }
     };
     let whole = large.take_kept(|kept| fits(kept).then_some(kept));
-    let mapping = match whole {
-        Some(mapping) => mapping,
+    let record = match whole {
+        Some(record) => record,
         None if share => large.take_and_fit(bytes)?,
         None => return None,
     };
-    let (start, mapped, resident) = (mapping.start, mapping.bytes, mapping.resident);
-    large.begin(start, mapped, size).or_else(|| {
-        large.keep(start, mapped, resident);
-        None
-    })?;
+    let (start, resident) = (record.start, record.resident);
+    if let Err(record) = large.begin(record, size) {
+        large.keep(record);
+        return None;
+    }
     // Counted for the request: what is mapped beyond it is not going to be touched.
     Some((start, bytes - resident.min(bytes)))
 }
@@ -181,22 +220,31 @@ fn reuse(bytes: usize, size: usize) -> Option<(NonNull<u8>, usize)> {
 /// If a large block of [`alloc`]'s or [`resize`]'s starts at `start`, nobody uses it any more.
 pub unsafe fn free(start: NonNull<u8>) -> bool {
     let mut large = LARGE.lock();
-    let Some(mapping) = large.end(start) else {
+    let Some(mut record) = large.end(start) else {
         return false;
     };
+    let (bytes, requested) = (record.bytes, record.requested);
     let bound = config::retention().large_kept_bytes(large.live_mapped);
-    ledger::publish_large(-1, -(mapping.requested as isize));
-    let keep = mapping.bytes <= bound && !surplus::takes_whole(mapping.bytes);
-    if keep && large.keep(start, mapping.bytes, mapping.bytes).is_some() {
+    ledger::publish_large(-1, -(requested as isize));
+    let surplus = if bytes <= bound { surplus::with_freed_mapping(bytes) } else { Surplus::Whole };
+    if surplus == Surplus::Whole {
+        large.forget(record);
         drop(large);
-        give_back_kept(bound);
-        surplus::large_freed(mapping.bytes / SLOT_SIZE);
-        sweeper::nudge();
+        // SAFETY: the caller gave the block up, and no record names it.
+        unsafe { unmap_or_keep(start, bytes) };
         return true;
     }
+    record.resident = bytes;
+    large.keep(record);
+    let is_over = large.kept_bytes > bound;
     drop(large);
-    // SAFETY: the caller gave the block up, and no record names it.
-    unsafe { unmap_or_keep(start, mapping.bytes) };
+    if is_over {
+        give_back_kept(bound);
+    }
+    if surplus == Surplus::Part {
+        surplus::large_freed(bytes);
+    }
+    sweeper::nudge();
     true
 }
 
@@ -220,8 +268,11 @@ unsafe fn unmap_or_keep(start: NonNull<u8>, bytes: usize) -> usize {
     }
     // SAFETY: the caller's contract, and it is still mapped.
     unsafe { sys::purge::purge(start, bytes) };
+    let mut large = LARGE.lock();
     // Without room for a record it stays mapped for good, unused.
-    let _ = LARGE.lock().keep(start, bytes, 0);
+    if let Some(record) = large.make(Mapping::new(start, bytes, 0)) {
+        large.keep(record);
+    }
     0
 }
 
@@ -237,32 +288,32 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     let bytes = mapped_size(size)?;
     let share = config::retention().classes_share();
     let mut large = LARGE.lock();
-    let mut mapping = large.end(start)?;
-    let mut fresh = bytes.saturating_sub(mapping.bytes);
+    let mut record = large.end(start)?;
+    let (before, asked) = (record.bytes, record.requested);
+    let mut fresh = bytes.saturating_sub(before);
     let mut copy = false;
     if share && fresh > 0 {
-        match large.absorb_behind(&mut mapping, bytes) {
+        match large.absorb_behind(&mut record, bytes) {
             Some(resident) => fresh -= resident.min(fresh),
             None => copy = large.keeps_resident(bytes),
         }
     }
-    let moved = match mapping.bytes == bytes {
+    let moved = match record.bytes == bytes {
         true => Some(start),
         false if copy => None,
-        // SAFETY: the mapping is the caller's, and no record names it at this moment.
-        false => unsafe { sys::remap(start, mapping.bytes, bytes) },
+        // SAFETY: the mapping is the caller's, and its record is loose.
+        false => unsafe { sys::remap(start, before, bytes) },
     };
-    let (at, now, requested) = match moved {
-        Some(moved) => (moved, bytes, size),
-        None => (start, mapping.bytes, mapping.requested),
-    };
-    // The record that `end` freed is there to be taken again.
-    let begun = large.begin(at, now, requested);
-    invariant!(begun.is_some(), "a record just freed can be had again");
+    if let Some(moved) = moved {
+        (record.start, record.bytes) = (moved, bytes);
+    }
+    let requested = if moved.is_some() { size } else { asked };
+    let begun = large.begin(record, requested).is_ok();
+    invariant!(begun, "there is room where a record was just taken out");
     drop(large);
     let fresh = if moved.is_some() { fresh } else { 0 };
-    surplus::grew(Taker::Large, fresh / sys::page_size());
-    ledger::publish_large(0, requested as isize - mapping.requested as isize);
+    surplus::grew(Taker::Large, fresh);
+    ledger::publish_large(0, requested as isize - asked as isize);
     limit::grew(fresh);
     moved
 }
@@ -276,13 +327,13 @@ pub fn give_back_kept(bound: usize) -> usize {
         if large.kept_bytes <= bound {
             return given;
         }
-        let Some(mut mapping) = large.take_kept(|kept| Some(usize::MAX - kept)) else {
+        let Some(record) = large.take_kept(|kept| Some(usize::MAX - kept)) else {
             return given;
         };
-        large.keep_front(&mut mapping, bound);
+        let (start, bytes) = large.keep_front(record, bound);
         drop(large);
-        // SAFETY: off its list, and nobody's.
-        match unsafe { unmap_or_keep(mapping.start, mapping.bytes) } {
+        // SAFETY: no record names it, and it is nobody's.
+        match unsafe { unmap_or_keep(start, bytes) } {
             0 => return given,
             bytes => given += bytes,
         }
@@ -294,14 +345,15 @@ pub fn give_back_old(at_once: bool) -> Swept {
     let mut swept = Swept::default();
     loop {
         let mut large = LARGE.lock();
-        let Some(mapping) = large.take_old(at_once) else {
+        let Some(record) = large.take_old(at_once) else {
             swept.young = large.kept_bytes > 0;
             large.age();
             return swept;
         };
+        let (start, bytes) = large.forget(record);
         drop(large);
-        // SAFETY: off its list, and nobody's.
-        match unsafe { unmap_or_keep(mapping.start, mapping.bytes) } {
+        // SAFETY: no record names it, and it is nobody's.
+        match unsafe { unmap_or_keep(start, bytes) } {
             0 => return swept,
             bytes => swept.bytes += bytes,
         }
@@ -309,34 +361,37 @@ pub fn give_back_old(at_once: bool) -> Swept {
 }
 
 impl LargeBlocks {
-    /// Records a live mapping.
-    fn begin(&mut self, start: NonNull<u8>, bytes: usize, requested: usize) -> Option<()> {
-        self.live.make_room()?;
-        let (resident, old, next) = (bytes, false, ptr::null_mut());
-        let record = Mapping { start, bytes, requested, resident, old, next };
-        let record = self.store.add(record)?;
-        self.live.insert(record);
-        self.live_mapped += bytes;
+    /// A record of `mapping`; `None` without memory.
+    pub(super) fn make(&mut self, mapping: Mapping) -> Option<Loose> {
+        self.store.add(mapping).map(Loose)
+    }
+
+    /// Frees a record. What it was of: the start, and bytes.
+    pub(super) fn forget(&mut self, record: Loose) -> (NonNull<u8>, usize) {
+        let of = (record.start, record.bytes);
+        // SAFETY: the record is its holder's alone, who gave it up.
+        unsafe { self.store.remove(record.0) };
+        of
+    }
+
+    /// Makes a mapping a live one of `requested` bytes; the record back if there is no memory.
+    fn begin(&mut self, mut record: Loose, requested: usize) -> Result<(), Loose> {
+        if self.live.make_room().is_none() {
+            return Err(record);
+        }
+        record.requested = requested;
+        self.live_mapped += record.bytes;
         self.live_requested += requested;
-        Some(())
+        self.live.insert(record.0);
+        Ok(())
     }
 
     /// Strikes a live mapping off.
-    fn end(&mut self, start: NonNull<u8>) -> Option<Mapping> {
-        let record = self.live.remove(start)?;
-        let mapping = self.free_record(record);
-        self.live_mapped -= mapping.bytes;
-        self.live_requested -= mapping.requested;
-        Some(mapping)
-    }
-
-    pub(super) fn free_record(&mut self, record: NonNull<Mapping>) -> Mapping {
-        // SAFETY: the record is alive, and nothing refers to it any more once it is read.
-        unsafe {
-            let mapping = record.read();
-            self.store.remove(record);
-            mapping
-        }
+    fn end(&mut self, start: NonNull<u8>) -> Option<Loose> {
+        let record = Loose(self.live.remove(start)?);
+        self.live_mapped -= record.bytes;
+        self.live_requested -= record.requested;
+        Some(record)
     }
 }
 

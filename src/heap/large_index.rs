@@ -81,24 +81,20 @@ impl Index {
     /// The record of the mapping at `start`.
     #[cfg(feature = "malloc")]
     pub fn get(&self, start: NonNull<u8>) -> Option<NonNull<Mapping>> {
-        if self.places == 0 {
-            return None;
-        }
-        let mut at = self.home(start);
-        // SAFETY: places lie in the table, which has free ones; records of the set are alive.
-        unsafe {
-            loop {
-                let record = NonNull::new(self.place(at).read())?;
-                if record.as_ref().start == start {
-                    return Some(record);
-                }
-                at += 1;
-            }
-        }
+        self.find(start).map(|(_, record)| record)
     }
 
     /// Takes out the record of the mapping at `start`.
     pub fn remove(&mut self, start: NonNull<u8>) -> Option<NonNull<Mapping>> {
+        let (at, record) = self.find(start)?;
+        // SAFETY: `at` is a place of the table, and taken.
+        unsafe { self.close_gap(at) };
+        self.used -= 1;
+        Some(record)
+    }
+
+    /// The place and the record of the mapping at `start`.
+    fn find(&self, start: NonNull<u8>) -> Option<(usize, NonNull<Mapping>)> {
         if self.places == 0 {
             return None;
         }
@@ -108,9 +104,7 @@ impl Index {
             loop {
                 let record = NonNull::new(self.place(at).read())?;
                 if record.as_ref().start == start {
-                    self.close_gap(at);
-                    self.used -= 1;
-                    return Some(record);
+                    return Some((at, record));
                 }
                 at += 1;
             }

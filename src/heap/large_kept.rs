@@ -3,7 +3,7 @@
 
 use core::ptr::NonNull;
 
-use super::large::{IDLE_BYTES, LargeBlocks, Mapping};
+use super::large::{IDLE_BYTES, LargeBlocks, Loose, Mapping};
 use super::{config, limit};
 use crate::sys;
 
@@ -22,71 +22,69 @@ impl LargeBlocks {
         false
     }
 
-    /// Makes `mapping`, a live one without a record, reach up to `bytes` into the kept mapping that
-    /// begins where it ends. How many of the bytes won may be resident; `None` if there is no such
-    /// kept mapping, or it is too short.
-    pub(super) fn absorb_behind(&mut self, mapping: &mut Mapping, bytes: usize) -> Option<usize> {
-        let wanted = bytes.checked_sub(mapping.bytes).filter(|&wanted| wanted > 0)?;
-        // SAFETY: the end of a mapping.
-        let end = unsafe { mapping.start.add(mapping.bytes) };
-        let fits = |kept: &Mapping| kept.start == end && kept.bytes >= wanted;
-        let behind = self.take_least(|kept| fits(kept).then_some(0))?;
-        if wanted < behind.bytes {
-            // SAFETY: `wanted` is less than the kept mapping has, and a multiple of the OS page.
-            let rest = unsafe { behind.start.add(wanted) };
-            let beyond = behind.resident.saturating_sub(wanted);
-            if self.keep(rest, behind.bytes - wanted, beyond).is_none() {
-                // The record that `take_least` freed is there to be taken again.
-                self.keep(behind.start, behind.bytes, behind.resident);
-                return None;
-            }
+    /// Makes the mapping of `record` reach up to `bytes` into the kept one that begins where it ends.
+    /// How many of the bytes won may be resident; `None` if there is no such kept mapping, or it is too
+    /// short.
+    pub(super) fn absorb_behind(&mut self, record: &mut Loose, bytes: usize) -> Option<usize> {
+        let wanted = bytes.checked_sub(record.bytes).filter(|&wanted| wanted > 0)?;
+        let fits = |kept: &Mapping| kept.follows(record) && kept.bytes >= wanted;
+        let mut behind = self.take_least(|kept| fits(kept).then_some(0))?;
+        let won = behind.resident.min(wanted);
+        record.bytes += wanted;
+        if wanted == behind.bytes {
+            self.forget(behind);
+        } else {
+            // SAFETY: `wanted` is less than the kept mapping has: within it.
+            behind.start = unsafe { behind.start.add(wanted) };
+            behind.bytes -= wanted;
+            behind.resident -= won;
+            self.keep_apart(behind);
         }
-        mapping.bytes += wanted;
-        Some(behind.resident.min(wanted))
+        Some(won)
     }
 
-    /// Keeps a mapping, of which `resident` bytes from its start on may be resident. If classes
-    /// share, it becomes one with a kept neighbour.
-    pub(super) fn keep(&mut self, start: NonNull<u8>, bytes: usize, resident: usize) -> Option<()> {
-        let (mut start, mut bytes, mut resident) = (start, bytes, resident);
-        if config::retention().classes_share() {
-            // SAFETY: the end of a mapping.
-            let end = unsafe { start.add(bytes) };
-            if resident == bytes
-                && let Some(behind) = self.take_least(|kept| (kept.start == end).then_some(0))
+    /// Keeps a mapping. If classes share, it becomes one with a kept neighbour.
+    pub(super) fn keep(&mut self, mut record: Loose) {
+        if !self.kept.is_null() && config::retention().classes_share() {
+            if record.is_resident()
+                && let Some(behind) = self.take_least(|kept| kept.follows(&record).then_some(0))
             {
-                resident += behind.resident;
-                bytes += behind.bytes;
+                record.resident += behind.resident;
+                record.bytes += behind.bytes;
+                self.forget(behind);
             }
-            if let Some(before) = self.take_least(|kept| kept.is_followed_by(start).then_some(0)) {
-                start = before.start;
-                resident += before.bytes;
-                bytes += before.bytes;
+            let joins = |kept: &Mapping| kept.is_resident() && record.follows(kept);
+            if let Some(before) = self.take_least(|kept| joins(kept).then_some(0)) {
+                record.start = before.start;
+                record.resident += before.bytes;
+                record.bytes += before.bytes;
+                self.forget(before);
             }
         }
-        self.keep_apart(start, bytes, resident)
+        self.keep_apart(record);
     }
 
-    /// Of a mapping taken off the kept ones, keeps as much as `bound` still has room for.
-    pub(super) fn keep_front(&mut self, mapping: &mut Mapping, bound: usize) {
-        let room = bound.saturating_sub(self.kept_bytes).min(mapping.bytes);
+    /// Of a mapping, keeps as much as `bound` still has room for. The rest, which no record names: its
+    /// start, and bytes.
+    pub(super) fn keep_front(&mut self, mut record: Loose, bound: usize) -> (NonNull<u8>, usize) {
+        let room = bound.saturating_sub(self.kept_bytes).min(record.bytes);
         let front = room / sys::page_size() * sys::page_size();
-        if front == 0 || !config::retention().classes_share() {
-            return;
+        if front == 0 || front == record.bytes || !config::retention().classes_share() {
+            return self.forget(record);
         }
-        if self.keep_apart(mapping.start, front, mapping.resident.min(front)).is_some() {
-            // SAFETY: a page within the mapping, whose rest is not empty.
-            mapping.start = unsafe { mapping.start.add(front) };
-            mapping.bytes -= front;
-        }
+        // SAFETY: `front` is less than the mapping has: within it.
+        let rest = (unsafe { record.start.add(front) }, record.bytes - front);
+        record.bytes = front;
+        record.resident = record.resident.min(front);
+        self.keep_apart(record);
+        rest
     }
 
-    fn keep_apart(&mut self, start: NonNull<u8>, bytes: usize, resident: usize) -> Option<()> {
-        let record = Mapping { start, bytes, requested: 0, resident, old: false, next: self.kept };
-        self.kept = self.store.add(record)?.as_ptr();
-        self.kept_bytes += bytes;
-        IDLE_BYTES.set(IDLE_BYTES.get() + resident);
-        Some(())
+    fn keep_apart(&mut self, mut record: Loose) {
+        (record.requested, record.old, record.next) = (0, false, self.kept);
+        self.kept_bytes += record.bytes;
+        IDLE_BYTES.set(IDLE_BYTES.get() + record.resident);
+        self.kept = record.0.as_ptr();
     }
 
     /// Purges OS pages at the ends of kept mappings, at most `wanted`. Returns how many.
@@ -112,7 +110,8 @@ impl LargeBlocks {
         wanted - left
     }
 
-    pub(super) fn take_old(&mut self, at_once: bool) -> Option<Mapping> {
+    /// Takes one that was kept at the last visit already, or, `at_once`, any.
+    pub(super) fn take_old(&mut self, at_once: bool) -> Option<Loose> {
         self.take_least(|kept| (at_once || kept.old).then_some(0))
     }
 
@@ -128,12 +127,12 @@ impl LargeBlocks {
     }
 
     /// [`LargeBlocks::take_least`] by bytes alone.
-    pub(super) fn take_kept(&mut self, cost: impl Fn(usize) -> Option<usize>) -> Option<Mapping> {
+    pub(super) fn take_kept(&mut self, cost: impl Fn(usize) -> Option<usize>) -> Option<Loose> {
         self.take_least(|kept| cost(kept.bytes))
     }
 
     /// Takes the kept mapping for which `cost` is the least; none if it is `None` for all.
-    fn take_least(&mut self, cost: impl Fn(&Mapping) -> Option<usize>) -> Option<Mapping> {
+    fn take_least(&mut self, cost: impl Fn(&Mapping) -> Option<usize>) -> Option<Loose> {
         let mut best: Option<(usize, *mut *mut Mapping)> = None;
         let mut link: *mut *mut Mapping = &mut self.kept;
         // SAFETY: the list's links and records are the set's own, and alive.
@@ -149,38 +148,43 @@ impl LargeBlocks {
             let (_, link) = best?;
             let record = NonNull::new(*link)?;
             *link = (*record.as_ptr()).next;
-            let mapping = self.free_record(record);
-            self.kept_bytes -= mapping.bytes;
-            IDLE_BYTES.set(IDLE_BYTES.get() - mapping.resident);
-            Some(mapping)
+            let record = Loose(record);
+            self.kept_bytes -= record.bytes;
+            IDLE_BYTES.set(IDLE_BYTES.get() - record.resident);
+            Some(record)
         }
     }
 
     /// Takes the smallest larger kept mapping and cuts it, or lengthens the largest smaller one.
-    pub(super) fn take_and_fit(&mut self, bytes: usize) -> Option<Mapping> {
-        let larger = self.take_kept(|kept| (kept > bytes).then_some(kept));
-        if let Some(mut mapping) = larger {
-            // SAFETY: `bytes` is less than the mapping has, and a multiple of the OS page.
-            let rest = unsafe { mapping.start.add(bytes) };
-            let beyond = mapping.resident.saturating_sub(bytes);
-            if self.keep(rest, mapping.bytes - bytes, beyond).is_some() {
-                mapping.bytes = bytes;
-                mapping.resident -= beyond;
-            }
-            return Some(mapping);
+    pub(super) fn take_and_fit(&mut self, bytes: usize) -> Option<Loose> {
+        if let Some(record) = self.take_kept(|kept| (kept > bytes).then_some(kept)) {
+            return Some(self.cut(record, bytes));
         }
-        let mut mapping = self.take_kept(|kept| Some(usize::MAX - kept))?;
-        // SAFETY: a kept mapping is nobody's.
-        match unsafe { sys::remap(mapping.start, mapping.bytes, bytes) } {
+        let mut record = self.take_kept(|kept| Some(usize::MAX - kept))?;
+        // SAFETY: a kept mapping is nobody's, and its record is loose.
+        match unsafe { sys::remap(record.start, record.bytes, bytes) } {
             Some(start) => {
-                limit::grew(bytes - mapping.bytes);
-                (mapping.start, mapping.bytes) = (start, bytes);
-                Some(mapping)
+                limit::grew(bytes - record.bytes);
+                (record.start, record.bytes) = (start, bytes);
+                Some(record)
             }
             None => {
-                self.keep(mapping.start, mapping.bytes, mapping.resident);
+                self.keep(record);
                 None
             }
         }
+    }
+
+    /// The first `bytes` of a larger mapping, whose rest is kept; the whole without room for a record.
+    fn cut(&mut self, mut record: Loose, bytes: usize) -> Loose {
+        // SAFETY: `bytes` is less than the mapping has: within it.
+        let rest = unsafe { record.start.add(bytes) };
+        let beyond = record.resident.saturating_sub(bytes);
+        if let Some(rest) = self.make(Mapping::new(rest, record.bytes - bytes, beyond)) {
+            self.keep(rest);
+            record.bytes = bytes;
+            record.resident -= beyond;
+        }
+        record
     }
 }

@@ -117,7 +117,7 @@ impl ThreadHeap {
         // SAFETY: the current pool is this heap's.
         if let Some((first, count, pages)) = unsafe { pool.carve_again(sys::page_size()) } {
             ledger::refaulted(pages as usize);
-            surplus::grew(Taker::Class(class), pages as usize);
+            surplus::grew(Taker::Class(class), pages as usize * sys::page_size());
             limit::grew(pages as usize * sys::page_size());
             self.hand_carved(class, first, count);
             return true;
@@ -175,7 +175,7 @@ impl ThreadHeap {
         bin.pools.set(bin.pools.get() + 1);
         self.current(class).base.set(pool.start().addr().get());
         self.carve_current(class);
-        surplus::grew(Taker::Class(class), grown);
+        surplus::grew(Taker::Class(class), grown * SLOT_SIZE);
         self.grew(grown);
         Some(())
     }

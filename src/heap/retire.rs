@@ -6,7 +6,7 @@ use super::surplus::{self, Taker};
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{ARENA_SIZE, EMPTY_SLOTS_KEPT, SLOTS_PER_ARENA};
+use crate::base::geometry::{ARENA_SIZE, EMPTY_SLOTS_KEPT, SLOT_SIZE, SLOTS_PER_ARENA};
 use crate::mem::arena_set::{ARENAS, ArenaSet, Vacated};
 use crate::mem::block;
 use crate::mem::pool::{Pool, State};
@@ -198,7 +198,7 @@ fn give_slots(
     give: unsafe fn(&mut ArenaSet, NonNull<u8>, usize, usize) -> Option<Vacated>,
 ) -> usize {
     let (start, slots) = (pool.start(), pool.slots());
-    surplus::gave_up(Taker::Class(pool.class()), slots);
+    surplus::gave_up(Taker::Class(pool.class()), slots * SLOT_SIZE);
     let empty_kept = config::retention().arenas_empty_kept();
     let mut arenas = ARENAS.lock();
     pool.close();

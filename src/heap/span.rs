@@ -55,7 +55,7 @@ fn take(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> 
     let align = align.div_ceil(SLOT_SIZE);
     let taken = ARENAS.lock().take(slots, align, |span| span.open_span(slots, size))?;
     ledger::refaulted(taken.refaulted);
-    surplus::grew(Taker::Span, taken.grown);
+    surplus::grew(Taker::Span, taken.grown * SLOT_SIZE);
     limit::grew(taken.grown * SLOT_SIZE);
     Some((taken.start, taken.fresh))
 }
@@ -93,7 +93,7 @@ pub unsafe fn free(start: NonNull<u8>) {
     let slots = span.slots();
     // SAFETY: the span is the caller's, so its slots are.
     unsafe { give(span) };
-    surplus::large_freed(slots);
+    surplus::large_freed(slots * SLOT_SIZE);
     sweeper::nudge();
 }
 
@@ -104,7 +104,7 @@ pub unsafe fn free(start: NonNull<u8>) {
 /// Nobody uses the span, and it is on no list.
 unsafe fn give(span: &'static Pool) -> usize {
     let (start, slots) = (span.start(), span.slots());
-    surplus::gave_up(Taker::Span, slots);
+    surplus::gave_up(Taker::Span, slots * SLOT_SIZE);
     let mut arenas = ARENAS.lock();
     span.close();
     // SAFETY: the slots were taken for the span, which nobody uses.

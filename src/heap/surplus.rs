@@ -19,7 +19,7 @@ use crate::base::geometry::{
 };
 use crate::mem::arena;
 use crate::mem::arena_set::ARENAS;
-use crate::mem::pool::SPARSE;
+use crate::mem::pool::{Pool, SPARSE};
 use crate::policy::surplus::{self, Epoch, Event};
 use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use crate::sys;
@@ -45,7 +45,7 @@ static WANTED: AtomicUsize = AtomicUsize::new(0);
 static RELUCTANCE: AtomicUsize = AtomicUsize::new(1);
 /// OS pages of events for which nothing was given back yet.
 static CARRIED: AtomicUsize = AtomicUsize::new(0);
-/// Slots that spans and mappings freed since surplus was last given back for it.
+/// Bytes that spans and mappings freed since surplus was last given back for it.
 static SHRUNK: AtomicUsize = AtomicUsize::new(0);
 
 impl Credit {
@@ -69,17 +69,22 @@ impl Credit {
     }
 }
 
-/// `taker` gave up `pages` OS pages that were resident.
-pub fn gave_up(taker: Taker, pages: usize) {
+/// `taker` gave up `bytes` that were resident.
+pub fn gave_up(taker: Taker, bytes: usize) {
+    let pages = pages_in(bytes);
     let credit = Credit::of(taker);
     credit.set_pages(credit.pages() + pages);
 }
 
-/// `taker` made `pages` OS pages resident.
-pub fn grew(taker: Taker, pages: usize) {
-    if pages == 0 {
-        return;
+/// `taker` made `bytes` resident.
+#[inline]
+pub fn grew(taker: Taker, bytes: usize) {
+    if bytes > 0 {
+        grew_by(taker, pages_in(bytes));
     }
+}
+
+fn grew_by(taker: Taker, pages: usize) {
     let credit = Credit::of(taker);
     let before = credit.pages();
     if before > 0 {
@@ -114,25 +119,38 @@ fn is_on() -> bool {
     config::retention().waits() && config::return_after_ms() <= RETURN_AFTER_MS
 }
 
-/// A span or mapping of `slots` slots' worth was freed, and kept. Called outside slow paths' sections
-/// and locks.
-pub fn large_freed(slots: usize) {
-    if SHRUNK.fetch_add(slots, Relaxed) + slots < SURPLUS_SLOTS || !is_on() {
+/// A span or mapping of `bytes` was freed, and kept. Called outside slow paths' sections and locks.
+pub fn large_freed(bytes: usize) {
+    if SHRUNK.fetch_add(bytes, Relaxed) + bytes < SURPLUS_SLOTS * SLOT_SIZE || !is_on() {
         return;
     }
     give_back(Event::Freed(pages_in(SHRUNK.swap(0, Relaxed))), None);
 }
 
-/// Whether a freed mapping of `bytes` is surplus as a whole, so that its thread unmaps it, which
-/// takes as long as the block is large. It then counts as given back.
-pub fn takes_whole(bytes: usize) -> bool {
-    let pages = bytes / sys::page_size();
-    if !is_on() || owed(Event::Freed(pages), free_bytes() + bytes) < pages {
-        return false;
+/// How much surplus there is when a mapping is freed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Surplus {
+    /// None.
+    None,
+    /// Less than the mapping.
+    Part,
+    /// The whole mapping: its thread unmaps it, which takes as long as the block is large.
+    Whole,
+}
+
+/// What there is of surplus once a mapping of `bytes` is freed. A whole one counts as given back.
+pub fn with_freed_mapping(bytes: usize) -> Surplus {
+    let pages = pages_in(bytes);
+    let owed = if is_on() { owed(Event::Freed(pages), free_bytes() + bytes) } else { 0 };
+    match owed {
+        0 => Surplus::None,
+        owed if owed < pages => Surplus::Part,
+        _ => {
+            gave_up(Taker::Large, bytes);
+            GIVEN.fetch_add(pages, Relaxed);
+            Surplus::Whole
+        }
     }
-    gave_up(Taker::Large, pages);
-    GIVEN.fetch_add(pages, Relaxed);
-    true
 }
 
 impl ThreadHeap {
@@ -143,7 +161,7 @@ impl ThreadHeap {
         if grown >= SURPLUS_SLOTS {
             self.grown.set(0);
             if is_on() {
-                give_back(Event::Grown(pages_in(grown)), Some(self));
+                give_back(Event::Grown(pages_in(grown * SLOT_SIZE)), Some(self));
             }
         }
     }
@@ -155,7 +173,7 @@ impl ThreadHeap {
         if shrunk >= SURPLUS_SLOTS {
             self.shrunk.set(0);
             if is_on() {
-                give_back(Event::Freed(pages_in(shrunk)), Some(self));
+                give_back(Event::Freed(pages_in(shrunk * SLOT_SIZE)), Some(self));
             }
         }
     }
@@ -170,7 +188,7 @@ impl ThreadHeap {
         let mut left = wanted - given;
         self.release_empties(|pool| {
             let more = left > 0;
-            left = left.saturating_sub(pages_in(pool.slots()));
+            left = left.saturating_sub(pages_in(pool.slots() * SLOT_SIZE));
             more
         });
         give_back_shared(wanted - given);
@@ -187,10 +205,10 @@ impl ThreadHeap {
                     return found;
                 }
                 looked_at += 1;
-                self.mark(pool, |pool| pool.mark_looked_at());
+                self.mark(pool, Pool::mark_looked_at);
                 // SAFETY: this heap's, listed, and the batch is purged below.
                 let pages = unsafe { hollow(pool, &mut batch) };
-                gave_up(Taker::Class(class), pages);
+                gave_up(Taker::Class(class), pages * sys::page_size());
                 found += pages;
             }
         }
@@ -199,11 +217,14 @@ impl ThreadHeap {
     }
 }
 
-fn pages_in(slots: usize) -> usize {
-    (slots * SLOT_SIZE).div_ceil(sys::page_size())
+/// OS pages in `bytes`: a shift, as their size is a power of two.
+#[inline]
+fn pages_in(bytes: usize) -> usize {
+    let page_size = sys::page_size();
+    (bytes + (page_size - 1)) >> page_size.trailing_zeros()
 }
 
-/// Gives back what no heap has: at most `wanted` OS pages, or one arena more. Returns how many.
+/// Gives back what no heap has: at most `wanted` OS pages. Returns how many.
 fn give_back_shared(wanted: usize) -> usize {
     if wanted == 0 {
         return 0;
@@ -226,13 +247,12 @@ fn owed(event: Event, free: usize) -> usize {
 /// slow path.
 #[cold]
 fn give_back(event: Event, heap: Option<&'static ThreadHeap>) {
-    let free = free_bytes();
-    let carried = CARRIED.swap(0, Relaxed);
-    let owed = owed(event.with(carried), free);
+    let event = event.with(CARRIED.swap(0, Relaxed));
+    let owed = owed(event, free_bytes());
     if owed < SURPLUS_LEAST_PAGES {
-        // The reluctant make few steps, not small ones: each interrupts every running thread.
-        let pages = event.with(carried).pages().min(SURPLUS_STEP_PAGES * surplus::RELUCTANCE_MAX);
-        CARRIED.store(pages, Relaxed);
+        // The reluctant make few steps, not small ones: each interrupts every running thread. Where
+        // nothing is owed there is no surplus, and nothing to carry on.
+        CARRIED.store(if owed > 0 { event.pages() } else { 0 }, Relaxed);
         return;
     }
     let step = owed.min(SURPLUS_STEP_PAGES);

@@ -185,11 +185,8 @@ impl Arena {
     pub fn take(&mut self, slots: usize, align: usize) -> Option<Taken> {
         let first = self.free.find(slots, align)?;
         let range = first..first + slots;
-        let mut taken = SlotSet::empty();
-        taken.insert(range.clone());
-        let resident = taken.count_common(&self.touched);
-        let refaulted = taken.count_common(&self.purged);
-        self.occupy(range, resident);
+        let refaulted = self.purged.count_in(range.clone());
+        let resident = self.occupy(range);
         // SAFETY: a slot of the arena.
         let start = unsafe { self.start.add(first * SLOT_SIZE) };
         Some(Taken { start, fresh: resident == 0, grown: slots - resident, refaulted })
@@ -202,21 +199,20 @@ impl Arena {
         if range.end > SLOTS_PER_ARENA || !self.free.contains_all(range.clone()) {
             return false;
         }
-        let mut taken = SlotSet::empty();
-        taken.insert(range.clone());
-        let resident = taken.count_common(&self.touched);
-        self.occupy(range, resident);
+        self.occupy(range);
         true
     }
 
-    /// Takes a range of free slots, `resident` of which may be resident.
-    fn occupy(&mut self, range: Range<usize>, resident: usize) {
+    /// Takes a range of free slots. How many of them may be resident.
+    fn occupy(&mut self, range: Range<usize>) -> usize {
+        let resident = self.touched.count_in(range.clone());
         idle_slots_less(resident);
         self.free_slots -= range.len();
         self.free.remove(range.clone());
         self.aged.remove(range.clone());
         self.purged.remove(range.clone());
         self.touched.insert(range);
+        resident
     }
 
     /// Takes `slots` slots from `start` on back, which were not used for long: they count as old.

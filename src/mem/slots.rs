@@ -62,6 +62,11 @@ impl SlotSet {
         Some(start..self.first(start, true).unwrap_or(SLOTS_PER_ARENA))
     }
 
+    /// How many slots of `range` are in.
+    pub fn count_in(&self, range: Range<usize>) -> usize {
+        masks(range).map(|(word, mask)| (self.0[word] & mask).count_ones() as usize).sum()
+    }
+
     /// How many slots are in both sets.
     pub fn count_common(&self, other: &SlotSet) -> usize {
         self.0.iter().zip(&other.0).map(|(a, b)| (a & b).count_ones() as usize).sum()
@@ -141,10 +146,14 @@ mod tests {
                 flags[range.clone()].fill(insert);
                 prop_assert_eq!(set.contains_all(range.clone()), insert || range.is_empty());
                 prop_assert_eq!(set.contains_any(range.clone()), insert && !range.is_empty());
+                prop_assert_eq!(set.count_in(range.clone()), if insert { range.len() } else { 0 });
             }
             prop_assert_eq!(set.count(), flags.iter().filter(|&&slot| slot).count());
             prop_assert_eq!(set.count_common(&set), set.count());
             prop_assert_eq!(set.and(&set), set);
+            let part = 0..length.min(SLOTS_PER_ARENA);
+            let naive = flags[part.clone()].iter().filter(|&&slot| slot).count();
+            prop_assert_eq!(set.count_in(part), naive);
             let mut from_runs = SlotSet::empty();
             let mut from = 0;
             while let Some(run) = set.run(from) {

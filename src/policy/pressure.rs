@@ -55,10 +55,13 @@ fn percent_of(bytes: usize, limit: usize) -> usize {
 
 /// The rung so many steps above the chosen one; after the first step one that gives back though the
 /// process idles: those below it would never lead back from the limit.
-pub fn rung(chosen: Retention, steps: u8) -> Retention {
-    let highest = Retention::ALL.len() - 1;
-    let rung = Retention::ALL[(chosen as usize + steps as usize).min(highest)];
-    if steps == 0 { chosen } else { rung.max(Retention::ReturnPools) }
+pub const fn rung(chosen: Retention, steps: u8) -> Retention {
+    if steps == 0 {
+        return chosen;
+    }
+    let climbed = (chosen as u8).saturating_add(steps);
+    let least = Retention::ReturnPools as u8;
+    Retention::at(if climbed > least { climbed } else { least })
 }
 
 /// The delay in milliseconds so many steps above the chosen rung.

@@ -43,6 +43,17 @@ impl Retention {
         Retention::ReturnPages,
     ];
 
+    /// The rung so many above the lowest; the highest if there are not so many.
+    pub(crate) const fn at(index: u8) -> Retention {
+        match index {
+            0 => Retention::NeverShrink,
+            1 => Retention::KeepArenas,
+            2 => Retention::ReturnArenas,
+            3 => Retention::ReturnPools,
+            _ => Retention::ReturnPages,
+        }
+    }
+
     /// The rung's name, as `HIGHWATER_RETENTION` has it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -120,6 +131,14 @@ mod tests {
             assert!(!pair[0].hollows() || pair[1].hollows());
             assert!(!pair[0].classes_share() || pair[1].classes_share());
         }
+    }
+
+    #[test]
+    fn a_rung_stands_where_its_number_says() {
+        for (index, rung) in Retention::ALL.into_iter().enumerate() {
+            assert_eq!((Retention::at(index as u8), rung as usize), (rung, index));
+        }
+        assert_eq!(Retention::at(u8::MAX), Retention::ReturnPages);
     }
 
     #[test]

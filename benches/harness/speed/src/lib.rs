@@ -11,19 +11,18 @@
 //!   report   its shape       <-report-   meter    clocks, page faults, resident memory
 //! ```
 //!
-//! Without the feature `work` this is only the table of rows and the shape of a report, which is all that the tool
+//! Without the feature `work` this is only the table of rows, the shape of a report and what the kernel says of a process, which is all that the tool
 //! needs; so the tool does not wait for the crates that the rows are made of.
 
 pub mod paths;
 pub mod random;
 pub mod report;
 pub mod rows;
+pub mod usage;
 
 #[cfg(feature = "work")]
 pub mod child;
 #[cfg(feature = "work")]
 mod meter;
-#[cfg(feature = "work")]
-mod usage;
 #[cfg(feature = "work")]
 mod work;

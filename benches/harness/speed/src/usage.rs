@@ -53,7 +53,7 @@ fn field(path: &str, key: &str) -> Option<u64> {
 }
 
 /// The number of kB in the line of `text` that starts with `key`.
-fn kibibytes(text: &str, key: &str) -> Option<u64> {
+pub fn kibibytes(text: &str, key: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
     rest.split_whitespace().next()?.parse().ok()
 }

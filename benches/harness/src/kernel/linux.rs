@@ -4,6 +4,8 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
+use highwater_speed::usage::kibibytes;
+
 /// Bytes of a `/proc` file that are looked at. The lines wanted stand well within.
 const LOOK: usize = 4 << 10; // 4 KiB
 
@@ -62,12 +64,6 @@ fn field(file: &File, key: &str) -> Option<u64> {
     }
     let text = std::str::from_utf8(&buffer[..filled]).ok()?;
     kibibytes(text, key).map(|kib| kib << 10)
-}
-
-/// The number of kB in the line of `text` that starts with `key`.
-fn kibibytes(text: &str, key: &str) -> Option<u64> {
-    let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
-    rest.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
