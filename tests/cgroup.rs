@@ -83,12 +83,10 @@ fn what_is_killed_in_a_small_cgroup_under_never_shrink_survives_with_a_soft_limi
     if std::env::var_os(ROLE).is_some() {
         burst_and_drop(&GLOBAL, BURST);
         let stats = highwater::stats();
-        println!("survived: {stats:?}");
         assert_eq!(highwater::soft_limit(), SoftLimit::cgroup(0.9));
         // A rounded share.
         assert!((GROUP / 100 * 89..=GROUP / 100 * 91).contains(&stats.soft_limit_bytes));
-        // What the climb lets go may suffice.
-        assert!(stats.soft_limit_climbs > 0);
+        assert!(stats.soft_limit_purges > 0);
         return;
     }
     let group = match Group::new(GROUP) {
@@ -97,8 +95,12 @@ fn what_is_killed_in_a_small_cgroup_under_never_shrink_survives_with_a_soft_limi
     };
     let without = group.run(&[("HIGHWATER_RETENTION", "never-shrink")]);
     assert_eq!(without.signal(), Some(9), "killed for want of memory: {without}");
-    let settings =
-        [("HIGHWATER_RETENTION", "never-shrink"), ("HIGHWATER_SOFT_LIMIT", "cgroup:0.9")];
+    // With the long delay no surplus goes before its time: the limit has to do its own work.
+    let settings = [
+        ("HIGHWATER_RETENTION", "never-shrink"),
+        ("HIGHWATER_SOFT_LIMIT", "cgroup:0.9"),
+        ("HIGHWATER_RETURN_AFTER_MS", "60000"),
+    ];
     let with = group.run(&settings);
     assert!(with.success(), "with a soft limit: {with}");
 }
