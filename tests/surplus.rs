@@ -45,7 +45,7 @@ fn after_a_large_drop_nearly_all_is_back_at_once() {
             assert!(resident_bytes() > before + 90 * MIB);
             drop(blocks);
             let left = resident_bytes() - before;
-            assert!(left < 16 * MIB, "{} MiB are left of blocks of {size} bytes", left / MIB);
+            assert!(left < 12 * MIB, "{} MiB are left of blocks of {size} bytes", left / MIB);
         }
         highwater::check();
     });
@@ -91,7 +91,7 @@ fn bursts_of_the_same_sizes_soon_find_their_memory_as_they_left_it() {
         (0..8).for_each(|_| burst());
         let (given, wanted) = (purged() - before, highwater::stats().pages_refaulted - refaulted);
         let all = 8 * pages(32 * MIB);
-        assert!(given * 20 < all && wanted * 20 < all, "{given} and {wanted} of {all}");
+        assert!(given * 50 < all && wanted * 50 < all, "{given} and {wanted} of {all}");
     });
 }
 

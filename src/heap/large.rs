@@ -226,22 +226,23 @@ pub unsafe fn free(start: NonNull<u8>) -> bool {
     let (bytes, requested) = (record.bytes, record.requested);
     let bound = config::retention().large_kept_bytes(large.live_mapped);
     ledger::publish_large(-1, -(requested as isize));
-    let surplus = if bytes <= bound { surplus::with_freed_mapping(bytes) } else { Surplus::Whole };
+    let fits = bytes <= bound;
+    let surplus = if fits { surplus::with_freed_mapping(bytes) } else { Surplus::Whole };
     if surplus == Surplus::Whole {
         large.forget(record);
         drop(large);
         // SAFETY: the caller gave the block up, and no record names it.
         unsafe { unmap_or_keep(start, bytes) };
-        return true;
+    } else {
+        record.resident = bytes;
+        large.keep(record);
+        let is_over = large.kept_bytes > bound;
+        drop(large);
+        if is_over {
+            give_back_kept(bound);
+        }
     }
-    record.resident = bytes;
-    large.keep(record);
-    let is_over = large.kept_bytes > bound;
-    drop(large);
-    if is_over {
-        give_back_kept(bound);
-    }
-    if surplus == Surplus::Part {
+    if surplus != Surplus::None {
         surplus::large_freed(bytes);
     }
     sweeper::nudge();

@@ -12,7 +12,7 @@
 
 use super::sweep::hollow;
 use super::thread_heap::ThreadHeap;
-use super::{config, large, ledger};
+use super::{config, large, ledger, local};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{
     RETURN_AFTER_MS, SLOT_SIZE, SURPLUS_LEAST_PAGES, SURPLUS_SLOTS, SURPLUS_STEP_PAGES,
@@ -76,6 +76,14 @@ pub fn gave_up(taker: Taker, bytes: usize) {
     credit.set_pages(credit.pages() + pages);
 }
 
+/// `pages` OS pages were given back as surplus. What grew before the first of an epoch says nothing of it.
+fn count_given(pages: usize) {
+    if pages > 0 && GIVEN.fetch_add(pages, Relaxed) == 0 {
+        GROWN.store(0, Relaxed);
+        WANTED.store(0, Relaxed);
+    }
+}
+
 /// `taker` made `bytes` resident.
 #[inline]
 pub fn grew(taker: Taker, bytes: usize) {
@@ -119,12 +127,19 @@ fn is_on() -> bool {
     config::retention().waits() && config::return_after_ms() <= RETURN_AFTER_MS
 }
 
-/// A span or mapping of `bytes` was freed, and kept. Called outside slow paths' sections and locks.
+/// A span or mapping of `bytes` was freed. Called outside slow paths' sections and locks.
 pub fn large_freed(bytes: usize) {
     if SHRUNK.fetch_add(bytes, Relaxed) + bytes < SURPLUS_SLOTS * SLOT_SIZE || !is_on() {
         return;
     }
-    give_back(Event::Freed(pages_in(SHRUNK.swap(0, Relaxed))), None);
+    let event = Event::Freed(pages_in(SHRUNK.swap(0, Relaxed)));
+    let heap = local::heap();
+    if heap.is_nobody() {
+        give_back(event, None);
+    } else {
+        let _inside = heap.enter();
+        give_back(event, Some(heap));
+    }
 }
 
 /// How much surplus there is when a mapping is freed.
@@ -147,7 +162,7 @@ pub fn with_freed_mapping(bytes: usize) -> Surplus {
         owed if owed < pages => Surplus::Part,
         _ => {
             gave_up(Taker::Large, bytes);
-            GIVEN.fetch_add(pages, Relaxed);
+            count_given(pages);
             Surplus::Whole
         }
     }
@@ -181,7 +196,7 @@ impl ThreadHeap {
     /// Gives back about `wanted` OS pages of this heap's pools: of sparse ones, then of empty ones.
     fn give_back_own(&'static self, wanted: usize) {
         let given = if config::retention().hollows() { self.hollow_sparse(wanted) } else { 0 };
-        GIVEN.fetch_add(given, Relaxed);
+        count_given(given);
         if given >= wanted {
             return;
         }
@@ -233,7 +248,7 @@ fn give_back_shared(wanted: usize) -> usize {
     if given < wanted {
         given += large::purge_kept(wanted - given);
     }
-    GIVEN.fetch_add(given, Relaxed);
+    count_given(given);
     given
 }
 

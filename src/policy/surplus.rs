@@ -74,7 +74,7 @@ pub fn is_breath(free: usize, live: usize) -> bool {
 pub struct Epoch {
     /// Given back as surplus.
     pub given: usize,
-    /// Became resident.
+    /// Became resident since the first of that.
     pub grown: usize,
     /// Of those, for a size class that had given as much back in this epoch.
     pub wanted: usize,
