@@ -203,13 +203,15 @@ fn a_realloc_that_finds_no_memory_leaves_the_block_as_it_was() {
 fn threads_that_find_no_memory_get_null_and_end_in_peace() {
     alone(|| {
         highwater::set_retention(Retention::ReturnArenas);
-        // The threads exist before the limit does: their stacks are not the allocator's business.
+        // The threads have begun before the limit does: their stacks, also those for signals, are not
+        // the allocator's business.
         let gate = std::sync::Barrier::new(5);
         std::thread::scope(|scope| {
             for kind in 0..4 {
                 let gate = &gate;
                 scope.spawn(move || {
                     let (size, align) = KINDS[kind * 2];
+                    gate.wait();
                     gate.wait();
                     let mut chain = Chain::new(size, align);
                     for _ in 0..5 {
@@ -219,6 +221,7 @@ fn threads_that_find_no_memory_get_null_and_end_in_peace() {
                     gate.wait();
                 });
             }
+            gate.wait();
             limit(Some(ROOM));
             gate.wait();
             gate.wait();
