@@ -23,7 +23,7 @@ const DOUBLINGS: usize = (BLOCK_MAX / STEPPED_MAX).trailing_zeros() as usize;
 
 /// The index of a block size. Invariant: below [`SizeClass::COUNT`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SizeClass(u8);
+pub struct SizeClass(usize); // As wide as an index: passing it to a call and indexing with it convert nothing.
 
 const BLOCK_SIZES: [u16; SizeClass::COUNT] = block_sizes();
 static SPARSE: [u16; SizeClass::COUNT] = sparse();
@@ -57,7 +57,7 @@ impl SizeClass {
         if bytes > INLINE_MAX || align > SLOT_SIZE {
             return None;
         }
-        Some(SizeClass(CLASS_OF[bytes.div_ceil(STEP)]))
+        Some(SizeClass(CLASS_OF[bytes.div_ceil(STEP)] as usize))
     }
 
     /// What must be asked of a class so that its blocks have `align`. Layouts keep the sum in range.
@@ -73,35 +73,35 @@ impl SizeClass {
     /// The smallest class whose blocks hold `bytes`, which is at most `BLOCK_MAX`.
     const fn holding(bytes: usize) -> SizeClass {
         if bytes <= STEPPED_MAX {
-            return SizeClass((bytes.saturating_sub(1) / STEP) as u8);
+            return SizeClass(bytes.saturating_sub(1) / STEP);
         }
         let last = bytes - 1;
         let doubling = (last.ilog2() - STEPPED_MAX.ilog2()) as usize;
         let eighth = (last >> (last.ilog2() - PER_DOUBLING.ilog2())) - PER_DOUBLING;
-        SizeClass((STEPPED + doubling * PER_DOUBLING + eighth) as u8)
+        SizeClass(STEPPED + doubling * PER_DOUBLING + eighth)
     }
 
     /// The class with this index; `None` if there is none.
     pub const fn from_index(index: usize) -> Option<SizeClass> {
-        if index < Self::COUNT { Some(SizeClass(index as u8)) } else { None }
+        if index < Self::COUNT { Some(SizeClass(index)) } else { None }
     }
 
     /// All classes, smallest first.
     pub fn all() -> impl Iterator<Item = SizeClass> {
-        (0..Self::COUNT).map(|index| SizeClass(index as u8))
+        (0..Self::COUNT).map(SizeClass)
     }
 
     /// One value for each class.
     pub fn table<T>(value: impl Fn(SizeClass) -> T) -> [T; Self::COUNT] {
-        core::array::from_fn(|index| value(SizeClass(index as u8)))
+        core::array::from_fn(|index| value(SizeClass(index)))
     }
 
     /// Below [`SizeClass::COUNT`], which the compiler is told: no table look-up checks it again.
     #[inline(always)]
     pub const fn index(self) -> usize {
         // SAFETY: the type's invariant; only this module makes one.
-        unsafe { core::hint::assert_unchecked((self.0 as usize) < Self::COUNT) };
-        self.0 as usize
+        unsafe { core::hint::assert_unchecked(self.0 < Self::COUNT) };
+        self.0
     }
 
     /// Bytes in one block.
@@ -201,7 +201,7 @@ const fn class_of() -> [u8; INLINE_MAX / STEP + 1] {
     let mut table = [0; INLINE_MAX / STEP + 1];
     let mut steps = 0;
     while steps < table.len() {
-        table[steps] = SizeClass::holding(steps * STEP).0;
+        table[steps] = SizeClass::holding(steps * STEP).0 as u8;
         steps += 1;
     }
     table

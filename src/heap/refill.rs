@@ -104,7 +104,7 @@ impl ThreadHeap {
             0
         } else {
             list.set(first.as_ptr());
-            self.relist_after_frees(pool, count)
+            self.relist_after_frees(pool, class, count)
         }
     }
 
@@ -114,6 +114,9 @@ impl ThreadHeap {
         let Some(pool) = self.current(class).pool() else {
             return false;
         };
+        if pool.is_all_carved(class) {
+            return false;
+        }
         // SAFETY: the current pool is this heap's.
         if let Some((first, count, pages)) = unsafe { pool.carve_again(sys::page_size()) } {
             ledger::refaulted(pages as usize);
@@ -142,7 +145,7 @@ impl ThreadHeap {
     fn leave_current(&self, class: SizeClass) {
         let current = self.current(class);
         if let Some(pool) = current.pool() {
-            pool.set_used(class.capacity());
+            pool.set_used(class, class.capacity());
             pool.set_state(State::Full);
             current.base.set(super::bin::Current::NOWHERE);
         }
@@ -184,7 +187,9 @@ impl ThreadHeap {
     fn install(&'static self, pool: &'static Pool, class: SizeClass) {
         if pool.state() == State::Empty {
             // Its list is as it was left: carving again would touch every block.
-            self.no_longer_kept(class, pool);
+            self.no_longer_kept(class);
+            // SAFETY: this heap's pool.
+            unsafe { pool.straighten(class) };
         }
         let current = self.current(class);
         let free = pool.free.get();
@@ -203,7 +208,7 @@ impl ThreadHeap {
     fn steal_empty(&'static self, class: SizeClass) -> Option<&'static Pool> {
         let other = self.kept.first(class.alike())?;
         let pool = self.bin(other).empty.pop_front()?;
-        self.no_longer_kept(other, pool);
+        self.no_longer_kept(other);
         self.strike(pool, other);
         Some(pool)
     }

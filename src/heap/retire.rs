@@ -17,59 +17,51 @@ pub fn arena_of(pool: &Pool) -> usize {
 }
 
 impl ThreadHeap {
-    /// A free has used up the pool's countdown, or the bin's until it publishes, or both.
-    #[cold]
-    #[inline(never)]
-    pub fn after_free(&'static self, pool: &'static Pool, class: SizeClass) {
-        if self.publishes(class) {
-            self.publish_frees(class);
-            self.shrank(pool.slots());
-        }
-        if pool.countdown.get() == 0 {
-            self.relist_after_frees(pool, 0);
-            self.unpin_if_due();
-        }
-    }
-
-    /// Puts a pool that is not current where it belongs, after `collected` blocks went back to its
-    /// list beside those that its countdown has counted. Returns bytes that went to the system.
-    pub fn relist_after_frees(&'static self, pool: &'static Pool, collected: usize) -> usize {
-        let bin = self.bin(pool.class());
+    /// Puts a pool of `class` that is not current where it belongs, after `collected` blocks went back
+    /// to its list beside those that its countdown has counted. Returns bytes that went to the system.
+    pub fn relist_after_frees(
+        &'static self,
+        pool: &'static Pool,
+        class: SizeClass,
+        collected: usize,
+    ) -> usize {
         if pool.state() == State::Partial {
-            bin.partial[pool.band()].remove(pool);
+            self.bin(class).partial[pool.band(class)].remove(pool);
             pool.forget_seen();
         }
-        pool.set_used(pool.used() - collected);
-        if pool.used() == 0 {
-            self.emptied(pool)
-        } else {
-            self.list_partial(pool);
-            0
+        let used = pool.used() - collected;
+        let band = pool.set_used(class, used);
+        if used == 0 {
+            return self.emptied(pool, class);
         }
+        self.list_partial(pool, class, band);
+        0
     }
 
-    fn list_partial(&self, pool: &'static Pool) {
+    fn list_partial(&self, pool: &'static Pool, class: SizeClass, band: usize) {
         pool.set_state(State::Partial);
-        self.bin(pool.class()).partial[pool.band()].push_back(pool);
+        self.bin(class).partial[band].push_back(pool);
     }
 
     /// Has `mark` change what was seen of a partial pool of this heap, which may put it on another
     /// list.
     pub fn mark(&self, pool: &'static Pool, mark: impl FnOnce(&Pool)) {
-        let lists = &self.bin(pool.class()).partial;
-        let before = pool.band();
+        let class = pool.class();
+        let lists = &self.bin(class).partial;
+        let before = pool.band(class);
         mark(pool);
-        if pool.band() != before {
+        let after = pool.band(class);
+        if after != before {
             lists[before].remove(pool);
-            lists[pool.band()].push_back(pool);
+            lists[after].push_back(pool);
         }
     }
 
     /// The last block of a pool was freed: kept, list and all, until it is old, if the rung waits;
     /// else in the arena that pools come from. Elsewhere it goes, so that its arena can drain.
     /// Returns bytes that went to the system.
-    fn emptied(&'static self, pool: &'static Pool) -> usize {
-        let rung = config::retention();
+    fn emptied(&'static self, pool: &'static Pool, class: SizeClass) -> usize {
+        let (rung, slots) = (config::retention(), class.pool_size() / SLOT_SIZE);
         let keep = if rung.waits() {
             self.kept.slots() < EMPTY_SLOTS_KEPT
         } else {
@@ -77,12 +69,12 @@ impl ThreadHeap {
         };
         if keep {
             pool.set_state(State::Empty);
-            self.bin(pool.class()).empty.push_front(pool);
-            self.kept.add(pool.class(), pool.slots());
+            self.bin(class).empty.push_front(pool);
+            self.kept.add(class, slots);
             0
         } else {
-            self.slots_given.set(self.slots_given.get() + pool.slots() as u32);
-            self.strike(pool, pool.class());
+            self.slots_given.set(self.slots_given.get() + slots as u32);
+            self.strike(pool, class);
             give_slots(pool, ArenaSet::give)
         }
     }
@@ -126,14 +118,14 @@ impl ThreadHeap {
     fn unlist_empty(&self, pool: &'static Pool) {
         let class = pool.class();
         self.bin(class).empty.remove(pool);
-        self.no_longer_kept(class, pool);
+        self.no_longer_kept(class);
         self.strike(pool, class);
     }
 
     /// A kept empty pool of `class` was taken off its list.
-    pub fn no_longer_kept(&self, class: SizeClass, pool: &Pool) {
+    pub fn no_longer_kept(&self, class: SizeClass) {
         let is_last = self.bin(class).empty.first().is_none();
-        self.kept.remove(class, pool.slots(), is_last);
+        self.kept.remove(class, class.pool_size() / SLOT_SIZE, is_last);
     }
 
     /// Gives back every kept empty pool that `which` says. Returns bytes that went to the system.
@@ -178,14 +170,11 @@ impl ThreadHeap {
         current.free.set(block::NONE);
         current.base.set(super::bin::Current::NOWHERE);
         pool.free.set(free);
-        pool.set_used(used);
-        if used == 0 {
-            return self.emptied(pool);
-        }
-        if used == class.capacity() {
-            pool.set_state(State::Full);
-        } else {
-            self.list_partial(pool);
+        let band = pool.set_used(class, used);
+        match used {
+            0 => return self.emptied(pool, class),
+            used if used == class.capacity() => pool.set_state(State::Full),
+            _ => self.list_partial(pool, class, band),
         }
         0
     }

@@ -181,9 +181,9 @@ impl ThreadHeap {
         }
     }
 
-    /// `slots` slots' worth of this heap's blocks became free.
-    pub fn shrank(&'static self, slots: usize) {
-        let shrunk = self.shrunk.get() as usize + slots;
+    /// A pool's worth of this heap's blocks of `class` became free.
+    pub fn shrank(&'static self, class: SizeClass) {
+        let shrunk = self.shrunk.get() as usize + class.pool_size() / SLOT_SIZE;
         self.shrunk.set(shrunk as u32);
         if shrunk >= SURPLUS_SLOTS {
             self.shrunk.set(0);

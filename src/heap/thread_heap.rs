@@ -168,24 +168,55 @@ impl ThreadHeap {
         // SAFETY: the caller gave the block up.
         unsafe { Block::set_next(block, pool.free.get()) };
         pool.free.set(block.as_ptr());
-        let countdown = pool.countdown.get() - 1;
-        pool.countdown.set(countdown);
-        let frees_left = self.frees_left[class.index()].get() - 1;
-        self.frees_left[class.index()].set(frees_left);
-        if countdown == 0 || frees_left == 0 {
-            return self.push_more(pool, class);
+        // One after the other, so that each branch uses the flags of its own subtraction.
+        let countdown = u32::from(pool.countdown.get()) - 1;
+        pool.countdown.set(countdown as u16);
+        if countdown == 0 {
+            return self.push_on(pool, class);
+        }
+        if self.count_down(class) {
+            return self.push_and_publish(class);
         }
         self.leave();
     }
 
-    /// The rest of [`ThreadHeap::push_to`] when there is more to do than to put the block back.
+    /// Counts a free of `class`. True if a pool's worth of them is to be published.
+    #[inline(always)]
+    fn count_down(&self, class: SizeClass) -> bool {
+        let frees_left = self.frees_left[class.index()].get() - 1;
+        self.frees_left[class.index()].set(frees_left);
+        frees_left == 0
+    }
+
+    /// The rest of [`ThreadHeap::push_to`] when the pool must move on to another list.
     #[cold]
     #[inline(never)]
-    fn push_more(&'static self, pool: &'static Pool, class: SizeClass) {
+    fn push_on(&'static self, pool: &'static Pool, class: SizeClass) {
         let inside = self.resume();
-        self.after_free(pool, class);
+        // First of all: what follows may settle the class, which must not find a countdown of 0.
+        if self.count_down(class) {
+            self.a_pools_worth(class);
+        }
+        self.relist_after_frees(pool, class, 0);
+        self.unpin_if_due();
         drop(inside);
         sweeper::nudge();
+    }
+
+    /// The rest of [`ThreadHeap::push_to`] when a pool's worth of frees is to be published.
+    #[cold]
+    #[inline(never)]
+    fn push_and_publish(&'static self, class: SizeClass) {
+        let inside = self.resume();
+        self.a_pools_worth(class);
+        drop(inside);
+        sweeper::nudge();
+    }
+
+    /// Once for each pool's worth of frees of `class`.
+    fn a_pools_worth(&'static self, class: SizeClass) {
+        self.publish_frees(class);
+        self.shrank(class);
     }
 
     /// [`ThreadHeap::push_to`] once nobody claims the heap any more.
@@ -267,20 +298,13 @@ impl ThreadHeap {
 
     /// Counts a free of another heap's block.
     pub fn count_free(&self, class: SizeClass) {
-        let frees_left = self.frees_left[class.index()].get() - 1;
-        self.frees_left[class.index()].set(frees_left);
-        if frees_left == 0 {
+        if self.count_down(class) {
             self.publish_frees(class);
         }
     }
 
-    /// Whether a pool's worth of frees is to be published.
-    pub fn publishes(&self, class: SizeClass) -> bool {
-        self.frees_left[class.index()].get() == 0
-    }
-
     /// Publishes a pool's worth of frees.
-    pub fn publish_frees(&self, class: SizeClass) {
+    fn publish_frees(&self, class: SizeClass) {
         self.frees_left[class.index()].set(class.capacity() as u32);
         ledger::publish(class, -(class.capacity() as isize));
     }
@@ -350,7 +374,7 @@ impl ThreadHeap {
             let bin = self.bin(class);
             for (band, list) in bin.partial.iter().enumerate() {
                 list.iter().for_each(|pool| {
-                    invariant!(pool.band() == band, "a pool is in its band's list");
+                    invariant!(pool.band(class) == band, "a pool is in its band's list");
                     self.check_pool(pool, class);
                 });
             }

@@ -74,5 +74,24 @@ pub unsafe fn length(first: *mut Block) -> usize {
     NonNull::new(first).map_or(0, |first| unsafe { last(first) }.1)
 }
 
+/// Whether the first blocks of a list lie side by side, in either direction: then so do most of the
+/// others, and the processor fetches them ahead. Reads a few links.
+///
+/// # Safety
+///
+/// The caller owns the list, whose blocks are of `size` bytes.
+pub unsafe fn is_in_order(first: *mut Block, size: usize) -> bool {
+    let mut block = first;
+    (0..LINKS_LOOKED_AT).all(|_| {
+        let Some(here) = NonNull::new(block) else { return true };
+        // SAFETY: on the caller's list.
+        block = unsafe { Block::next(here) };
+        block.is_null() || block.addr().abs_diff(here.addr().get()) == size
+    })
+}
+
+/// Links by which a list is judged.
+const LINKS_LOOKED_AT: usize = 4;
+
 /// No block.
 pub const NONE: *mut Block = ptr::null_mut();

@@ -301,26 +301,26 @@ impl Pool {
 
     /// Sets how many blocks are used, and with it when the owner must look again: at the first free
     /// of a full pool, at half the capacity if there are many blocks, when it becomes sparse, and when
-    /// it is empty.
-    pub fn set_used(&self, used: usize) {
-        let class = self.class();
+    /// it is empty. `class` is the pool's. Returns its band, if no sweep has looked at it since.
+    pub fn set_used(&self, class: SizeClass, used: usize) -> usize {
         let (half, sparse) = (Self::half(class), class.sparse());
-        let floor = match used {
-            used if used == class.capacity() => used - 1,
-            used if used > half => half,
-            used if used > sparse => sparse,
-            _ => 0,
+        let (floor, band) = match used {
+            used if used == class.capacity() => (used - 1, 0),
+            used if used > half => (half, 0),
+            used if used > sparse => (sparse, 1),
+            _ => (0, SPARSE),
         };
         self.floor.set(floor as u16);
         self.countdown.set((used - floor) as u16);
+        band
     }
 
-    /// Which of the bin's lists suits the pool.
-    pub fn band(&self) -> usize {
+    /// Which of the bin's lists suits the pool, which is of `class`.
+    pub fn band(&self, class: SizeClass) -> usize {
         match self.floor.get() as usize {
             0 if self.seen.get() & LOOKED_AT != 0 => HOLLOW,
             0 => SPARSE,
-            floor if floor >= Self::half(self.class()) => 0,
+            floor if floor >= Self::half(class) => 0,
             _ => 1,
         }
     }
@@ -328,8 +328,17 @@ impl Pool {
     /// Used blocks up to which a pool is in the second band. Pools of few blocks have none: it would
     /// change its list with every few frees.
     fn half(class: SizeClass) -> usize {
-        let capacity = class.capacity();
-        if capacity >= MANY_BLOCKS { capacity / 2 } else { class.sparse() }
+        if Self::has_many(class) { class.capacity() / 2 } else { class.sparse() }
+    }
+
+    /// Whether pools of `class` have so many blocks that work for each pool is little for each block.
+    fn has_many(class: SizeClass) -> bool {
+        class.capacity() >= MANY_BLOCKS
+    }
+
+    /// Whether no block is left to carve, again or for the first time; the pool is of `class`.
+    pub fn is_all_carved(&self, class: SizeClass) -> bool {
+        self.carved() == class.capacity() && self.purged() == 0
     }
 
     /// Carves up to `count` blocks that never were into a list. Returns the first and how many; `None` if all
@@ -354,14 +363,34 @@ impl Pool {
         Some((first, count))
     }
 
+    /// Links the blocks of a pool of which none is used one behind the other, if its list goes to and
+    /// fro: following it would cost more than writing it. Not where there are so few blocks that
+    /// looking costs as much.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the pool, which is of `class`.
+    pub unsafe fn straighten(&self, class: SizeClass) {
+        if !Self::has_many(class) || self.absent() != 0 || self.carved() == 0 {
+            return;
+        }
+        // SAFETY: the caller owns the pool, so its list, on which all its blocks are.
+        unsafe {
+            if !block::is_in_order(self.free.get(), class.block_size()) {
+                let first = block::carve(self.start(), class.block_size(), self.carved());
+                self.free.set(first.as_ptr());
+            }
+        }
+    }
+
     /// Declares every block carved and used: for a pool whose lists cannot be trusted any more.
     pub fn declare_full(&self) {
         self.free.set(block::NONE);
         self.forget_remote();
-        let capacity = self.class().capacity();
-        self.carved.set(capacity as u16);
+        let class = self.class();
+        self.carved.set(class.capacity() as u16);
         self.set_purged(0, 0);
-        self.set_used(capacity);
+        self.set_used(class, class.capacity());
         self.set_state(State::Full);
     }
 
