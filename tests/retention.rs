@@ -71,8 +71,8 @@ fn class_of(size: usize) -> ClassStats {
 /// Blocks in one pool, from what the design says of pools: 16, 64 or 128 KiB.
 fn capacity(block_size: usize) -> usize {
     let pool = match block_size {
-        0..=1024 => 16 << 10,
-        1025..=8192 => 64 << 10,
+        0..=256 => 16 << 10,
+        257..=8192 => 64 << 10,
         _ => 128 << 10,
     };
     pool / block_size

@@ -24,10 +24,10 @@ pub const SLOT_SIZE: usize = 4 << 10;
 pub const ARENA_SIZE: usize = 1 << 20;
 
 /// Bytes in the pool of a class up to [`POOL_SMALL_BLOCK_MAX`]. 4 KiB to 64 KiB. Small pools become
-/// empty sooner; below 16 KiB batches cost up to half more (`docs/design.md`, "Pool size").
+/// empty sooner, large ones need fewer slow paths (`docs/design.md`, "Pool size").
 pub const POOL_SMALL: usize = 16 << 10;
-/// The largest block of a small pool, bytes: at least 16 blocks to a pool.
-pub const POOL_SMALL_BLOCK_MAX: usize = 1 << 10;
+/// The largest block of a small pool, bytes: at least 64 blocks to a pool.
+pub const POOL_SMALL_BLOCK_MAX: usize = 256;
 
 /// Bytes in the pool of a class up to [`POOL_MEDIUM_BLOCK_MAX`]: at least 8 blocks to a pool.
 pub const POOL_MEDIUM: usize = 64 << 10;

@@ -169,6 +169,7 @@ impl ThreadHeap {
         let (pool, grown) = match stolen {
             Some(pool) => {
                 pool.open(class, self.as_owner());
+                pool.mark_tail_resident();
                 (pool, 0)
             }
             None => self.take_pool(class)?,
@@ -236,6 +237,10 @@ impl ThreadHeap {
         ledger::refaulted(taken.refaulted);
         limit::grew(taken.grown * SLOT_SIZE);
         // SAFETY: the slots are this heap's now, and their arena is mapped.
-        Some((unsafe { Pool::at(taken.start.addr().get()).as_ref() }, taken.grown))
+        let pool = unsafe { Pool::at(taken.start.addr().get()).as_ref() };
+        if taken.grown < slots {
+            pool.mark_tail_resident();
+        }
+        Some((pool, taken.grown))
     }
 }

@@ -16,6 +16,7 @@ use super::claim::Tenancy;
 use super::outbox::Outbox;
 use super::{ledger, sweeper};
 use crate::base::class::SizeClass;
+#[cfg(feature = "malloc")]
 use crate::base::geometry::POOL_SMALL;
 use crate::mem::block::{self, Block};
 use crate::mem::pool::{Owner, Pool};
@@ -112,6 +113,7 @@ impl ThreadHeap {
     /// # Safety
     ///
     /// As for [`ThreadHeap::push`]; the class's pools are small ones.
+    #[cfg(feature = "malloc")]
     #[inline(always)]
     pub unsafe fn push_small(&'static self, block: NonNull<u8>, class: SizeClass) {
         if !self.push_current(block, class, POOL_SMALL) {
@@ -140,6 +142,7 @@ impl ThreadHeap {
         unsafe { self.push_to(Pool::of(block, class), block, class) };
     }
 
+    #[cfg(feature = "malloc")]
     #[inline(never)]
     unsafe fn push_small_elsewhere(&'static self, block: NonNull<u8>, class: SizeClass) {
         // SAFETY: the callers' contract.

@@ -98,7 +98,8 @@ impl Pool {
             blocks > 0 && usize::from(free_in[page]) == blocks
         });
         let pages = unused.fold(0, |pages, page| pages | 1 << page) & !purged;
-        if pages == 0 {
+        let tail = self.take_tail(&grid);
+        if pages | tail == 0 {
             return None;
         }
         let now = purged | pages;
@@ -107,7 +108,17 @@ impl Pool {
         let absent = grid.blocks_reaching(now, carved).count();
         let blocks = absent - self.absent();
         self.set_purged(now, absent);
-        Some(Hollowed { pages, blocks })
+        Some(Hollowed { pages: pages | tail, blocks })
+    }
+
+    /// The OS pages behind the carved blocks, by bit, if they may be resident: once.
+    fn take_tail(&self, grid: &Grid) -> u32 {
+        if !self.is_tail_resident() {
+            return 0;
+        }
+        self.forget_tail();
+        let behind = (0..grid.pages).filter(|&page| grid.blocks_in(page, self.carved()).is_empty());
+        behind.fold(0, |pages, page| pages | 1 << page)
     }
 
     /// How many free blocks reach into each OS page, absent ones among them.

@@ -71,6 +71,9 @@ impl State {
 /// The bit of `seen` that says that free OS pages were looked for.
 const LOOKED_AT: u16 = 1 << 15;
 
+/// The bit of `state` that says that what is not carved may be resident.
+const TAIL_RESIDENT: u8 = 1 << 7;
+
 /// Lists of partial pools that a bin tells apart, in the order in which they are allocated from:
 /// above half, up to half, sparse, and sparse ones that were looked at for free OS pages.
 pub const BANDS: usize = 4;
@@ -121,6 +124,7 @@ impl Pool {
     }
 
     /// The record of the small pool that holds `block`.
+    #[cfg(feature = "malloc")]
     #[inline(always)]
     pub fn of_small(block: NonNull<u8>) -> NonNull<Pool> {
         Self::at_aligned(block.addr().get() & !(POOL_SMALL - 1))
@@ -179,6 +183,7 @@ impl Pool {
         self.purged.set(0);
         self.seen.set(0);
         self.class.set(class.index() as u8 + 1);
+        self.forget_tail();
         self.set_state(State::Current);
         self.owner.store(owner, Relaxed);
     }
@@ -194,6 +199,7 @@ impl Pool {
     pub fn close(&self) {
         self.owner.store(core::ptr::null_mut(), Relaxed);
         self.class.set(0);
+        self.forget_tail();
         self.set_state(State::Unused);
     }
 
@@ -205,12 +211,27 @@ impl Pool {
 
     /// Where it stands in the module's drawing.
     pub fn state(&self) -> State {
-        State::from_bits(self.state.get())
+        State::from_bits(self.state.get() & !TAIL_RESIDENT)
     }
 
     /// Only the owner's floor moves a pool from state to state.
     pub fn set_state(&self, state: State) {
-        self.state.set(state as u8);
+        self.state.set(state as u8 | self.state.get() & TAIL_RESIDENT);
+    }
+
+    /// The pool lies on slots that were in use before: what is not carved of it yet may be in RAM.
+    pub fn mark_tail_resident(&self) {
+        self.state.set(self.state.get() | TAIL_RESIDENT);
+    }
+
+    /// See [`Pool::mark_tail_resident`].
+    pub fn is_tail_resident(&self) -> bool {
+        self.state.get() & TAIL_RESIDENT != 0
+    }
+
+    /// What is not carved yet goes back, or went.
+    pub(super) fn forget_tail(&self) {
+        self.state.set(self.state.get() & !TAIL_RESIDENT);
     }
 
     /// The class whose blocks it holds, if this is the record of a pool.

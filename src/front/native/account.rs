@@ -65,7 +65,9 @@ impl Explain {
         }
         self.waiting += waiting * size;
         self.live += (used - waiting) * size;
-        self.uncarved += (class.capacity() - carved - absent) * size;
+        let behind = (class.capacity() - carved - absent) * size;
+        // Was in use before, for another pool.
+        *if pool.is_tail_resident() { &mut self.empty } else { &mut self.uncarved } += behind;
         self.tails += class.pool_size() - class.capacity() * size;
     }
 }

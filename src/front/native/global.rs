@@ -236,7 +236,7 @@ unsafe impl GlobalAlloc for Highwater {
         let block = unsafe { NonNull::new_unchecked(block) };
         match SizeClass::inlined(layout.size(), layout.align()) {
             // SAFETY: allocated with this layout, so of this class.
-            Some(class) => unsafe { local::heap().push_small(block, class) },
+            Some(class) => unsafe { local::heap().push(block, class) },
             // SAFETY: the caller's contract.
             None => unsafe { Self::dealloc_more(block, layout) },
         }
