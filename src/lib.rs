@@ -32,8 +32,8 @@ mod front;
 #[doc(hidden)]
 pub use front::check;
 pub use front::{
-    ClassStats, Explain, Highwater, Stats, explain, reset_peaks, retention, set_retention,
-    set_soft_limit, soft_limit, stats, trim,
+    ArenaMap, ClassStats, Explain, Highwater, Map, MapKind, MapPlace, Stats, explain, map,
+    reset_peaks, retention, set_retention, set_soft_limit, soft_limit, stats, trim,
 };
 pub use policy::limit::SoftLimit;
 pub use policy::retention::Retention;

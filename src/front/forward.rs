@@ -4,8 +4,10 @@ extern crate std;
 
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
+use std::vec::Vec;
 
 use super::explain::Explain;
+use super::map::Map;
 use super::stats::Stats;
 use crate::policy::limit::SoftLimit;
 use crate::policy::retention::Retention;
@@ -82,6 +84,11 @@ pub fn explain() -> Explain {
     Explain::default()
 }
 
+/// Nothing is known here: without any arena.
+pub fn map() -> Map {
+    Map::none()
+}
+
 /// Does nothing here.
 pub fn reset_peaks() {}
 
@@ -109,3 +116,19 @@ pub fn set_soft_limit(_: SoftLimit) {}
 /// Does nothing here.
 #[doc(hidden)]
 pub fn check() {}
+
+/// A list of values: here nothing is told of that it could disturb.
+#[derive(Debug)]
+pub struct Room<T>(Vec<T>);
+
+impl<T: Copy> Room<T> {
+    /// Without a value.
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The values.
+    pub fn as_slice(&self) -> &[T] {
+        &self.0
+    }
+}

@@ -5,11 +5,13 @@
 #[cfg_attr(not(unix), path = "forward.rs")]
 mod chosen;
 mod explain;
+mod map;
 mod stats;
 
 pub use chosen::{
-    Highwater, check, explain, reset_peaks, retention, set_retention, set_soft_limit, soft_limit,
-    stats, trim,
+    Highwater, check, explain, map, reset_peaks, retention, set_retention, set_soft_limit,
+    soft_limit, stats, trim,
 };
 pub use explain::Explain;
+pub use map::{ArenaMap, Map, MapKind, MapPlace};
 pub use stats::{ClassStats, Stats};

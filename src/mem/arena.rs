@@ -67,6 +67,24 @@ pub struct Taken {
     pub refaulted: usize,
 }
 
+/// A part of an arena.
+pub enum Place<'a> {
+    /// Free slots in a row.
+    Free {
+        /// How many.
+        slots: usize,
+        /// Of those, slots whose contents went back.
+        purged: usize,
+    },
+    /// A pool or span.
+    Taken {
+        /// The first byte.
+        start: NonNull<u8>,
+        /// Its record.
+        record: &'a Pool,
+    },
+}
+
 impl Arena {
     /// Maps an arena; `None` if the system gives no memory.
     pub fn map() -> Option<Arena> {
@@ -243,10 +261,22 @@ impl Arena {
 
     /// Calls `each` with the record of every pool and span in it.
     pub fn for_each_record(&self, mut each: impl FnMut(NonNull<u8>, &Pool)) {
+        self.for_each_place(|place| match place {
+            Place::Free { .. } => {}
+            Place::Taken { start, record } => each(start, record),
+        });
+    }
+
+    /// Calls `each` with every pool, span and run of free slots in it, by rising addresses.
+    pub fn for_each_place(&self, mut each: impl FnMut(Place<'_>)) {
         let mut slot = RECORD_SLOTS;
+        let mut free = self.free.run(slot);
         while slot < SLOTS_PER_ARENA {
-            if self.free.contains_any(slot..slot + 1) {
-                slot += 1;
+            if let Some(run) = free.take_if(|run| run.start == slot) {
+                let (slots, purged) = (run.len(), self.purged.count_in(run.clone()));
+                each(Place::Free { slots, purged });
+                slot = run.end;
+                free = self.free.run(slot);
                 continue;
             }
             // SAFETY: a slot of the arena; a taken slot at which the walk arrives begins a pool or
@@ -255,9 +285,10 @@ impl Arena {
                 let start = self.start.add(slot * SLOT_SIZE);
                 (start, Pool::at(start.addr().get()).as_ref())
             };
-            invariant!(record.slots() > 0, "a taken slot has a record");
-            each(start, record);
-            slot += record.slots();
+            let slots = record.slots();
+            invariant!(slots > 0, "a taken slot has a record");
+            each(Place::Taken { start, record });
+            slot += slots;
         }
     }
 

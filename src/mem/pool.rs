@@ -299,6 +299,11 @@ impl Pool {
         self.seen.set(0);
     }
 
+    /// How many OS pages of a pool are purged.
+    pub fn purged_pages(&self) -> u32 {
+        self.purged.get().count_ones()
+    }
+
     /// Purged OS pages, by bit.
     pub(super) fn purged(&self) -> u32 {
         self.purged.get()

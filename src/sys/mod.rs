@@ -8,10 +8,12 @@ pub mod fatal;
 mod file;
 pub mod purge;
 mod resident;
+mod room;
 mod thread;
 mod unix;
 
 pub use errno::*;
 pub use resident::*;
+pub use room::Room;
 pub use thread::*;
 pub use unix::*;

@@ -53,9 +53,9 @@ pub fn page_size() -> usize {
     }
 }
 
-/// Maps `bytes`, a multiple of the OS page, zeroed, at a multiple of the OS page.
+/// Maps `bytes`, a multiple of the OS page, zeroed, at a multiple of the OS page, without accounting for it.
 /// `None` if the system refuses; nothing is then mapped.
-fn map(bytes: usize) -> Option<NonNull<u8>> {
+pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
     MAPS.fetch_add(1, Relaxed);
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
@@ -69,7 +69,7 @@ fn map(bytes: usize) -> Option<NonNull<u8>> {
 /// # Safety
 ///
 /// The range is mapped, and nothing refers to it any more.
-unsafe fn unmap_uncounted(start: NonNull<u8>, bytes: usize) -> bool {
+pub(super) unsafe fn unmap_uncounted(start: NonNull<u8>, bytes: usize) -> bool {
     UNMAPS.fetch_add(1, Relaxed);
     let _errno = super::keep_errno();
     // SAFETY: the caller's contract.

@@ -72,6 +72,16 @@ impl Explain {
     }
 }
 
+/// The calling thread's heap, after it published what it had counted and took in what was sent to it:
+/// sums are exact for it from then on.
+pub fn settle_own() -> &'static ThreadHeap {
+    let own = local::heap();
+    if !own.is_nobody() {
+        own.settle_all();
+    }
+    own
+}
+
 /// Every mapped byte with its reason: a walk over all pools, under the lock of the arenas.
 ///
 /// Exact for what the calling thread did; the current pools of other threads are shown as they were
@@ -85,10 +95,7 @@ impl Explain {
 /// println!("{explained}");
 /// ```
 pub fn explain() -> Explain {
-    let own = local::heap();
-    if !own.is_nobody() {
-        own.settle_all();
-    }
+    let own = settle_own();
     let mut explained = Explain::default();
     // What a sweep unmaps, it unmaps outside the locks below.
     let _no_sweep = sweep::pause();

@@ -2,9 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+use super::account::settle_own;
 use crate::base::class::SizeClass;
 use crate::front::stats::{ClassStats, Stats};
-use crate::heap::{config, large, ledger, limit, local};
+use crate::heap::{config, large, ledger, limit};
 use crate::mem::arena_set::ARENAS;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys;
@@ -25,10 +26,7 @@ use crate::sys::purge;
 /// }
 /// ```
 pub fn stats() -> Stats {
-    let own = local::heap();
-    if !own.is_nobody() {
-        own.settle_all();
-    }
+    settle_own();
     let classes = SizeClass::table(class_stats);
     let (arenas, arenas_peak, arenas_returned) = ARENAS.lock().counts();
     let (pages_purged, pages_refaulted) = ledger::purged_and_refaulted();
@@ -79,10 +77,7 @@ fn class_stats(class: SizeClass) -> ClassStats {
 
 /// Starts every peak again from what is now.
 pub fn reset_peaks() {
-    let own = local::heap();
-    if !own.is_nobody() {
-        own.settle_all();
-    }
+    settle_own();
     ledger::reset_peaks();
     ARENAS.lock().reset_peak();
     sys::reset_mapped_peak();

@@ -6,6 +6,7 @@ mod global;
 #[cfg(feature = "malloc")]
 mod malloc;
 mod settings;
+mod survey;
 
 /// Addresses given back that are no block of this allocator's.
 #[cfg(feature = "malloc")]
@@ -19,6 +20,8 @@ fn stray_frees() -> u64 {
     0
 }
 
+pub use crate::sys::Room;
 pub use account::{check, explain};
 pub use gather::{reset_peaks, stats};
 pub use global::{Highwater, retention, set_retention, set_soft_limit, soft_limit, trim};
+pub use survey::map;
