@@ -29,11 +29,13 @@ mod sync;
 
 mod front;
 
+pub use base::flow::Flow;
 #[doc(hidden)]
 pub use front::check;
 pub use front::{
-    ArenaMap, ClassStats, Explain, Highwater, Map, MapKind, MapPlace, Stats, explain, map,
-    reset_peaks, retention, set_retention, set_soft_limit, soft_limit, stats, trim,
+    ArenaMap, ClassStats, Explain, Highwater, Map, MapKind, MapPlace, Measured, MeasuredClass,
+    Stats, explain, map, measure, reset_peaks, retention, set_retention, set_soft_limit,
+    soft_limit, stats, trim,
 };
 pub use policy::limit::SoftLimit;
 pub use policy::retention::Retention;

@@ -13,13 +13,16 @@ const NEIGHBOURS: [(&str, &str); 2] = [("sys", "sync"), ("sync", "sys")];
 /// allocator on other targets.
 const WITH_STD: [&str; 2] = ["heap/slot.rs", "front/forward.rs"];
 /// Files (and what lies below a folder's) that have the compiler refuse unsafe code.
-const FORBIDS_UNSAFE: [&str; 15] = [
+const FORBIDS_UNSAFE: [&str; 18] = [
+    "base/flow.rs",
     "base/geometry.rs",
     "base/malloc_class.rs",
     "front/explain.rs",
     "front/map.rs",
+    "front/measure.rs",
     "front/native/account.rs",
     "front/native/gather.rs",
+    "front/native/meter.rs",
     "front/native/settings.rs",
     "front/native/survey.rs",
     "front/stats.rs",

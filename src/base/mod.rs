@@ -1,6 +1,7 @@
 //! Floor 0: numbers that every floor may use. Knows nothing of the others.
 
 pub mod class;
+pub mod flow;
 pub mod geometry;
 #[cfg(feature = "malloc")]
 pub mod malloc_class;

@@ -6,12 +6,14 @@
 mod chosen;
 mod explain;
 mod map;
+mod measure;
 mod stats;
 
 pub use chosen::{
-    Highwater, check, explain, map, reset_peaks, retention, set_retention, set_soft_limit,
+    Highwater, check, explain, map, measure, reset_peaks, retention, set_retention, set_soft_limit,
     soft_limit, stats, trim,
 };
 pub use explain::Explain;
 pub use map::{ArenaMap, Map, MapKind, MapPlace};
+pub use measure::{Measured, MeasuredClass};
 pub use stats::{ClassStats, Stats};

@@ -31,7 +31,7 @@ pub fn start_once() {
 extern "C" fn prepare() {
     limit::lock_for_fork();
     sweep::lock_for_fork();
-    let heap = local::heap();
+    let heap = local::own();
     if !heap.is_nobody() {
         let _inside = heap.enter();
         heap.outbox.send_all();
@@ -59,7 +59,7 @@ extern "C" fn parent() {
 extern "C" fn child() {
     parent();
     sweeper::forget();
-    let own = local::heap();
+    let own = local::own();
     let mut registry = REGISTRY.lock();
     let alone = registry.count() == usize::from(!own.is_nobody());
     if alone {

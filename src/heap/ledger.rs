@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::watch;
 use crate::base::class::SizeClass;
 use crate::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use crate::sys::purge::PAGES_PURGED;
@@ -116,11 +117,12 @@ pub fn publish(of: SizeClass, blocks: isize) {
     }
 }
 
-/// `blocks` spans or direct mappings more, `bytes` requested bytes more; or fewer.
+/// The calling thread has `blocks` spans or direct mappings more, `bytes` requested bytes more; or fewer.
 pub fn publish_large(blocks: isize, bytes: isize) {
     LARGE_BLOCKS.add(blocks);
     LARGE_BYTES.add(bytes);
     LIVE_BYTES.add(bytes);
+    watch::count_large(blocks, bytes);
 }
 
 /// Starts every peak again from what is now.

@@ -1,7 +1,7 @@
 //! The calling thread's heap: how a thread comes by one and loses it.
 
 use core::ffi::c_void;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 pub use super::slot::heap;
 
@@ -12,11 +12,19 @@ use super::registry;
 use super::slot;
 use super::sweeper;
 use super::thread_heap::{NOBODY, ThreadHeap};
+use super::watch;
 use crate::base::class::SizeClass;
 use crate::mem::pool::Pool;
 use crate::sys::ExitKey;
 
 static EXIT: ExitKey = ExitKey::new();
+
+/// The heap that the calling thread really has, also while it is watched; `NOBODY` if it has none. For
+/// everything but the paths that a watch is to see.
+pub fn own() -> &'static ThreadHeap {
+    let heap = heap();
+    if heap.is_nobody() { watch::heap() } else { heap }
+}
 
 /// Calls `work` with the thread's heap, after giving it one if need be. A thread whose end was seen
 /// (destructors of thread-locals may still run) gets one for this call only. `None` without memory.
@@ -33,11 +41,12 @@ pub fn with<R>(work: impl FnOnce(&'static ThreadHeap) -> R) -> Option<R> {
 
 /// The thread's heap, given to it if it has none and can keep one.
 fn held() -> Option<&'static ThreadHeap> {
-    let heap = heap();
+    let heap = own();
     if !heap.is_nobody() {
         return Some(heap);
     }
-    if slot::has_ended() {
+    // It has ended, or is watched and could have none.
+    if !slot::state().is_null() {
         return None;
     }
     // First `hold`: the very first one makes the key that `arm` needs.
@@ -48,7 +57,7 @@ fn held() -> Option<&'static ThreadHeap> {
     if EXIT.arm() {
         return Some(heap);
     }
-    slot::set_ended();
+    slot::set_state(slot::ENDED);
     slot::set_heap(&NOBODY);
     heap.abandon();
     registry::vacate(heap);
@@ -61,7 +70,7 @@ pub fn start() {
 }
 
 unsafe extern "C" fn thread_ends(_: *mut c_void) {
-    slot::set_ended();
+    slot::set_state(slot::ENDED);
     let heap = heap();
     slot::set_heap(&NOBODY);
     if !heap.is_nobody() {
@@ -79,25 +88,51 @@ unsafe extern "C" fn thread_ends(_: *mut c_void) {
 #[cold]
 #[inline(never)]
 pub unsafe fn free_remote(block: NonNull<u8>, pool: &'static Pool, class: SizeClass) {
-    let before = heap();
-    if !before.is_nobody() {
-        let inside = before.enter();
-        before.count_free(class);
+    let mut heap = heap();
+    if heap.is_nobody() {
         // SAFETY: the caller's contract.
-        let sent = unsafe { before.outbox.add(block, pool, class) };
-        drop(inside);
-        if sent {
-            sweeper::nudge();
+        match unsafe { free_unheld(block, pool, class) } {
+            Some(held) => heap = held,
+            None => return,
         }
-        return;
     }
+    let inside = heap.enter();
+    heap.count_free(class);
+    // SAFETY: the caller's contract.
+    let sent = unsafe { heap.outbox.add(block, pool, class) };
+    drop(inside);
+    if sent {
+        sweeper::nudge();
+    }
+}
+
+/// As [`free_remote`] in a thread that has no heap, or is watched and seems to have none: unless the block
+/// is to go into the outbox of the heap returned, it was taken back.
+///
+/// # Safety
+///
+/// As for [`free_remote`].
+#[cold]
+#[inline(never)]
+unsafe fn free_unheld(
+    block: NonNull<u8>,
+    pool: &'static Pool,
+    class: SizeClass,
+) -> Option<&'static ThreadHeap> {
+    watch::freed(class);
     match held() {
-        // SAFETY: the caller's contract. The heap may be one that owns the pool.
-        Some(heap) => unsafe { heap.push(block, class) },
-        // SAFETY: the caller's contract: a batch of one.
-        None => unsafe {
+        // A heap adopted just now that owned the pool before, or that of a watched thread.
+        Some(heap) if ptr::eq(pool.owner(), heap.as_owner()) => {
+            // SAFETY: the caller's contract.
+            unsafe { heap.push(block, class) };
+            None
+        }
+        Some(heap) => Some(heap),
+        None => {
             ledger::publish(class, -1);
-            outbox::send(pool, block.cast(), block.cast(), 1)
-        },
+            // SAFETY: the caller's contract: a batch of one.
+            unsafe { outbox::send(pool, block.cast(), block.cast(), 1) };
+            None
+        }
     }
 }

@@ -31,3 +31,4 @@ pub mod sweep;
 pub mod sweeper;
 pub mod thread_heap;
 pub mod trim;
+pub mod watch;

@@ -3,18 +3,23 @@
 extern crate std;
 
 use core::cell::Cell;
+use core::ptr;
 use std::thread_local;
 
 use super::thread_heap::{NOBODY, ThreadHeap};
+use super::watch::Watch;
 
 thread_local! {
     /// `const` and without `Drop`: a plain load, valid until the thread is gone.
     static HEAP: Cell<&'static ThreadHeap> = const { Cell::new(&NOBODY) };
-    /// The thread's end was seen, or cannot be: it holds no heap from one call to the next.
-    static ENDED: Cell<bool> = const { Cell::new(false) };
+    /// See [`state`].
+    static STATE: Cell<*const Watch> = const { Cell::new(ptr::null()) };
 }
 
-/// The calling thread's heap; `NOBODY` if it has none.
+/// What a thread's state is that holds no heap from one call to the next: its end was seen, or cannot be.
+pub const ENDED: *const Watch = ptr::without_provenance(1);
+
+/// The calling thread's heap; `NOBODY` if it has none, or is watched.
 #[inline(always)]
 pub fn heap() -> &'static ThreadHeap {
     HEAP.try_with(Cell::get).unwrap_or(&NOBODY)
@@ -25,12 +30,12 @@ pub fn set_heap(heap: &'static ThreadHeap) {
     HEAP.set(heap);
 }
 
-/// Whether the thread's end was seen, or cannot be.
-pub fn has_ended() -> bool {
-    ENDED.try_with(Cell::get).unwrap_or(true)
+/// Null, or [`ENDED`], or the watch that the thread is in.
+pub fn state() -> *const Watch {
+    STATE.try_with(Cell::get).unwrap_or(ENDED)
 }
 
-/// The thread holds no heap from one call to the next any more.
-pub fn set_ended() {
-    ENDED.set(true);
+/// Says what [`state`] is from now on.
+pub fn set_state(state: *const Watch) {
+    STATE.set(state);
 }

@@ -11,8 +11,9 @@ use core::arch::{asm, global_asm};
 use core::ptr;
 
 use super::thread_heap::{NOBODY, ThreadHeap};
+use super::watch::Watch;
 
-// The heap, and whether the thread has ended.
+// The heap, and the state.
 global_asm!(
     ".pushsection .tdata.highwater_slot, \"awT\", @progbits",
     ".balign 16",
@@ -27,7 +28,10 @@ global_asm!(
     nobody = sym NOBODY,
 );
 
-/// The calling thread's heap; `NOBODY` if it has none.
+/// What a thread's state is that holds no heap from one call to the next: its end was seen, or cannot be.
+pub const ENDED: *const Watch = ptr::without_provenance(1);
+
+/// The calling thread's heap; `NOBODY` if it has none, or is watched.
 #[inline(always)]
 pub fn heap() -> &'static ThreadHeap {
     let heap: *const ThreadHeap;
@@ -57,29 +61,30 @@ pub fn set_heap(heap: &'static ThreadHeap) {
     }
 }
 
-/// Whether the thread's end was seen, or cannot be.
-pub fn has_ended() -> bool {
-    let ended: u64;
+/// Null, or [`ENDED`], or the watch that the thread is in.
+pub fn state() -> *const Watch {
+    let state: *const Watch;
     // SAFETY: reads the second word above.
     unsafe {
         asm!(
             "mov {word}, qword ptr [rip + highwater_slot@GOTTPOFF]",
             "mov {word}, qword ptr fs:[{word} + 8]",
-            word = out(reg) ended,
+            word = out(reg) state,
             options(pure, readonly, nostack, preserves_flags),
         );
     }
-    ended != 0
+    state
 }
 
-/// The thread holds no heap from one call to the next any more.
-pub fn set_ended() {
+/// Says what [`state`] is from now on.
+pub fn set_state(state: *const Watch) {
     // SAFETY: writes the second word above, which no reference leads to.
     unsafe {
         asm!(
             "mov {place}, qword ptr [rip + highwater_slot@GOTTPOFF]",
-            "mov qword ptr fs:[{place} + 8], 1",
+            "mov qword ptr fs:[{place} + 8], {state}",
             place = out(reg) _,
+            state = in(reg) state,
             options(nostack, preserves_flags),
         );
     }

@@ -133,7 +133,7 @@ pub fn large_freed(bytes: usize) {
         return;
     }
     let event = Event::Freed(pages_in(SHRUNK.swap(0, Relaxed)));
-    let heap = local::heap();
+    let heap = local::own();
     if heap.is_nobody() {
         give_back(event, None);
     } else {

@@ -161,7 +161,7 @@ fn with_heap<R>(
     heap: &'static ThreadHeap,
     work: impl FnOnce(&'static ThreadHeap) -> R,
 ) -> Option<R> {
-    if ptr::eq(heap, local::heap()) {
+    if ptr::eq(heap, local::own()) {
         let _inside = heap.enter();
         return Some(work(heap));
     }

@@ -12,7 +12,7 @@ pub fn trim() -> usize {
     if !rung.classes_share() {
         return 0;
     }
-    let own = local::heap();
+    let own = local::own();
     let mut bytes = 0;
     if !own.is_nobody() {
         let _inside = own.enter();

@@ -75,7 +75,7 @@ impl Explain {
 /// The calling thread's heap, after it published what it had counted and took in what was sent to it:
 /// sums are exact for it from then on.
 pub fn settle_own() -> &'static ThreadHeap {
-    let own = local::heap();
+    let own = local::own();
     if !own.is_nobody() {
         own.settle_all();
     }
@@ -128,7 +128,7 @@ pub fn print() {
 /// with a message if one does not hold. For tests.
 #[doc(hidden)]
 pub fn check() {
-    let own = local::heap();
+    let own = local::own();
     if !own.is_nobody() {
         let _inside = own.enter();
         own.check();

@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use super::settings;
 use crate::base::class::SizeClass;
 use crate::base::geometry::RETURN_AFTER_MS;
-use crate::heap::{config, large, limit, local, span, sweeper, trim};
+use crate::heap::{config, large, limit, local, span, sweeper, trim, watch};
 use crate::policy::limit::SoftLimit;
 use crate::policy::retention::Retention;
 use crate::sys;
@@ -132,11 +132,32 @@ impl Highwater {
     #[cold]
     #[inline(never)]
     fn refill(&self, class: SizeClass) -> *mut u8 {
+        let heap = local::heap();
+        if heap.is_nobody() {
+            return self.alloc_unheld(class);
+        }
         settings::read_once(self);
         limit::hand_out(class.pool_size());
-        let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
+        let block = heap.refill(class);
         sweeper::start_if_due();
-        block.flatten().map_or(ptr::null_mut(), NonNull::as_ptr)
+        block.map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    /// The thread has no heap yet, can keep none, or is watched.
+    #[cold]
+    #[inline(never)]
+    fn alloc_unheld(&self, class: SizeClass) -> *mut u8 {
+        settings::read_once(self);
+        let block = local::with(|heap| {
+            heap.pop(class).or_else(|| {
+                limit::hand_out(class.pool_size());
+                heap.refill(class)
+            })
+        });
+        sweeper::start_if_due();
+        let Some(block) = block.flatten() else { return ptr::null_mut() };
+        watch::allocated(class);
+        block.as_ptr()
     }
 
     /// Allocates what is too large to have its path compiled into the caller. The second value:

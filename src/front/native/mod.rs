@@ -5,6 +5,7 @@ mod gather;
 mod global;
 #[cfg(feature = "malloc")]
 mod malloc;
+mod meter;
 mod settings;
 mod survey;
 
@@ -24,4 +25,5 @@ pub use crate::sys::Room;
 pub use account::{check, explain};
 pub use gather::{reset_peaks, stats};
 pub use global::{Highwater, retention, set_retention, set_soft_limit, soft_limit, trim};
+pub use meter::measure;
 pub use survey::map;

@@ -7,7 +7,7 @@ use super::check;
 use crate::base::class::SizeClass;
 use crate::base::geometry::SLOT_SIZE;
 use crate::base::malloc_class::MALLOC_ALIGN;
-use crate::heap::{large, local, span, sweeper};
+use crate::heap::{large, local, span, sweeper, watch};
 use crate::mem::arena_map;
 use crate::mem::find::{Found, find};
 use crate::mem::pool::Pool;
@@ -90,7 +90,11 @@ fn refill(class: SizeClass) -> *mut u8 {
     settings::read_environment_once();
     let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
     sweeper::start_if_due();
-    block.flatten().map_or_else(refused, NonNull::as_ptr)
+    let Some(block) = block.flatten() else { return refused() };
+    if local::heap().is_nobody() {
+        watch::allocated(class);
+    }
+    block.as_ptr()
 }
 
 /// Null, and the error number that says why.

@@ -38,7 +38,7 @@ pub fn is_sound(block: NonNull<u8>, pool: &Pool, class: SizeClass) -> bool {
 
 /// Whether a block is on a list that the calling thread may read.
 fn is_listed(block: NonNull<u8>, pool: &Pool, class: SizeClass) -> bool {
-    let heap = local::heap();
+    let heap = local::own();
     if pool.owner() != heap.as_owner() {
         return heap.outbox.holds(block.cast(), pool);
     }
