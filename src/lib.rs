@@ -30,6 +30,12 @@ mod sync;
 mod front;
 
 pub use base::flow::Flow;
+/// For what `profile!` expands to.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::front::profile::{HERE, Profile, line};
+}
+
 #[doc(hidden)]
 pub use front::check;
 pub use front::{

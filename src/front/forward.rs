@@ -3,7 +3,9 @@
 extern crate std;
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::fmt;
 use std::alloc::System;
+use std::io::Write as _;
 use std::vec::Vec;
 
 use super::explain::Explain;
@@ -133,6 +135,22 @@ pub fn set_soft_limit(_: SoftLimit) {}
 #[doc(hidden)]
 pub fn check() {}
 
+/// Not known here.
+pub fn resident_bytes_exact() -> Option<usize> {
+    None
+}
+
+/// Standard error.
+pub fn standard_error() -> impl fmt::Write {
+    struct Stderr;
+    impl fmt::Write for Stderr {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            std::io::stderr().write_all(text.as_bytes()).map_err(|_| fmt::Error)
+        }
+    }
+    Stderr
+}
+
 /// A list of values: here nothing is told of that it could disturb.
 #[derive(Debug)]
 pub struct Room<T>(Vec<T>);
@@ -141,6 +159,17 @@ impl<T: Copy> Room<T> {
     /// Without a value.
     pub const fn none() -> Self {
         Self(Vec::new())
+    }
+
+    /// For values: `None` never.
+    pub fn of(_: usize) -> Option<Self> {
+        Some(Self::none())
+    }
+
+    /// Puts a value behind the others.
+    pub fn push(&mut self, value: T) -> bool {
+        self.0.push(value);
+        true
     }
 
     /// The values.

@@ -7,6 +7,8 @@ mod chosen;
 mod explain;
 mod map;
 mod measure;
+pub mod profile;
+mod statements;
 mod stats;
 
 pub use chosen::{

@@ -9,6 +9,11 @@ mod meter;
 mod settings;
 mod survey;
 
+/// Standard error, without allocating.
+pub fn standard_error() -> impl core::fmt::Write {
+    crate::sys::fatal::Stderr::new()
+}
+
 /// Addresses given back that are no block of this allocator's.
 #[cfg(feature = "malloc")]
 fn stray_frees() -> u64 {
@@ -21,7 +26,7 @@ fn stray_frees() -> u64 {
     0
 }
 
-pub use crate::sys::Room;
+pub use crate::sys::{Room, resident_bytes_exact};
 pub use account::{check, explain};
 pub use gather::{reset_peaks, stats};
 pub use global::{Highwater, retention, set_retention, set_soft_limit, soft_limit, trim};
