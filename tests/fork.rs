@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use child::alone;
+use fastrand::Rng;
 use highwater::{Highwater, Retention};
 
 #[global_allocator]
@@ -204,19 +205,16 @@ fn a_thread_that_has_no_heap_can_fork() {
 /// Allocates and frees in a tight loop, every kind of block, until told to stop.
 fn churn(seed: usize, stop: &AtomicBool, rounds: &AtomicUsize) {
     let mut held: Vec<Vec<u8>> = Vec::new();
-    let mut random = 0x9E37_79B9_7F4A_7C15u64.wrapping_mul(seed as u64 + 1);
+    let mut random = Rng::with_seed(seed as u64);
     while !stop.load(Relaxed) {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
         // Large ones are rare, so that no kind takes all the time.
-        let kind = [0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 7, 8, 1, 2][random as usize % 16];
-        let length = LENGTHS[kind] + (random >> 40) as usize % 50;
+        let kind = [0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 7, 8, 1, 2][random.usize(..16)];
+        let length = LENGTHS[kind] + random.usize(..50);
         held.push(Vec::with_capacity(length));
         if held.len() > 200 {
-            held.swap_remove((random >> 20) as usize % 200);
+            held.swap_remove(random.usize(..200));
         }
-        if random.is_multiple_of(5000) {
+        if random.usize(..5000) == 0 {
             held.clear();
         }
         rounds.fetch_add(1, Relaxed);

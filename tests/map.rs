@@ -5,55 +5,23 @@
 //! lives on the system's: what is counted is what the test asked for.
 #![cfg(unix)]
 
+#[path = "support/block.rs"]
+mod block;
 #[path = "support/child.rs"]
 mod child;
 
-use std::alloc::{GlobalAlloc, Layout};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Barrier, mpsc};
 use std::thread;
 
+use block::{Block, blocks};
 use child::{alone, alone_with};
-use highwater::{Highwater, Map, MapKind, MapPlace, Retention};
-
-static HIGHWATER: Highwater = Highwater::new();
+use highwater::{Map, MapKind, MapPlace, Retention};
 
 const SLOT: usize = 4 << 10;
 const SLOTS_PER_ARENA: usize = 256;
 const NO_SWEEPER: (&str, &str) = ("HIGHWATER_SWEEPER", "off");
-
-/// A block, filled, so that it is resident.
-struct Block {
-    at: *mut u8,
-    layout: Layout,
-}
-
-// SAFETY: a block may be freed by any thread.
-unsafe impl Send for Block {}
-
-impl Block {
-    fn new(size: usize) -> Block {
-        let layout = Layout::from_size_align(size, 8).unwrap();
-        // SAFETY: not of size 0.
-        let at = unsafe { HIGHWATER.alloc(layout) };
-        assert!(!at.is_null());
-        // SAFETY: a block of this size, ours.
-        unsafe { at.write_bytes(0xA5, size) };
-        Block { at, layout }
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        // SAFETY: a live block with its layout.
-        unsafe { HIGHWATER.dealloc(self.at, self.layout) };
-    }
-}
-
-fn blocks(count: usize, size: impl Fn(usize) -> usize) -> Vec<Block> {
-    (0..count).map(|number| Block::new(size(number))).collect()
-}
 
 /// One block in `one_in` stays.
 fn survivors(blocks: Vec<Block>, one_in: usize) -> Vec<Block> {

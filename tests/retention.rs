@@ -3,65 +3,21 @@
 //! Every test runs in a process of its own. The allocator is called by its trait, the test itself
 //! lives on the system's: what is counted is what the test asked for.
 
+#[path = "support/block.rs"]
+mod block;
 #[path = "support/child.rs"]
 mod child;
 #[cfg(target_os = "linux")]
 #[path = "support/kernel.rs"]
 mod kernel;
 
-use std::alloc::{GlobalAlloc, Layout};
-
+use block::{Block, assert_sound, blocks, room};
 use child::alone;
-use highwater::{ClassStats, Highwater, Retention};
-
-static HIGHWATER: Highwater = Highwater::new();
+use fastrand::Rng;
+use highwater::{ClassStats, Retention};
 
 const MIB: usize = 1 << 20;
 const ARENA: usize = MIB;
-
-// ---------------------------------------------------------------------------------------------
-// Blocks for tests.
-// ---------------------------------------------------------------------------------------------
-
-/// A block, filled, so that it is resident.
-struct Block {
-    at: *mut u8,
-    layout: Layout,
-}
-
-impl Block {
-    fn new(size: usize) -> Self {
-        let layout = Layout::from_size_align(size, 8).unwrap();
-        // SAFETY: not of size 0.
-        let at = unsafe { HIGHWATER.alloc(layout) };
-        assert!(!at.is_null());
-        // SAFETY: a block of this size, ours.
-        unsafe { at.write_bytes(0xA5, size) };
-        Block { at, layout }
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        // SAFETY: a live block with its layout.
-        unsafe { HIGHWATER.dealloc(self.at, self.layout) };
-    }
-}
-
-/// `count` blocks; room for their list is made, and touched, before the first.
-fn blocks(count: usize, size: impl Fn(usize) -> usize) -> Vec<Block> {
-    let mut list = Vec::with_capacity(count);
-    list.extend((0..count).map(|number| Block::new(size(number))));
-    list
-}
-
-/// An empty list whose room for `count` blocks is resident.
-fn room(count: usize) -> Vec<Block> {
-    let mut list: Vec<Block> = Vec::with_capacity(count);
-    // SAFETY: the room is the list's own.
-    unsafe { list.as_mut_ptr().write_bytes(1, count) };
-    list
-}
 
 fn class_of(size: usize) -> ClassStats {
     let stats = highwater::stats();
@@ -76,30 +32,6 @@ fn capacity(block_size: usize) -> usize {
         _ => 128 << 10,
     };
     pool / block_size
-}
-
-/// A generator of its own, so that every run is the same.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-}
-
-fn system_calls() -> (u64, u64, u64, u64) {
-    let stats = highwater::stats();
-    (stats.maps, stats.unmaps, stats.remaps, stats.advises)
-}
-
-#[track_caller]
-fn assert_sound() {
-    highwater::check();
-    let explained = highwater::explain();
-    assert_eq!(explained.sum(), explained.mapped, "{explained}");
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -121,16 +53,16 @@ fn under_never_shrink_the_pools_of_a_class_are_its_high_water_mark() {
         highwater::set_retention(Retention::NeverShrink);
         let sizes: Vec<usize> =
             highwater::stats().classes().map(|class| class.block_size).collect();
-        let mut random = Random(7);
+        let mut random = Rng::with_seed(7);
         let mut live: Vec<Vec<Block>> = sizes.iter().map(|_| Vec::new()).collect();
         let mut peaks = vec![0; sizes.len()];
         let turns = if cfg!(debug_assertions) { 600 } else { 3000 };
         for _ in 0..turns {
-            let index = random.below(sizes.len());
+            let index = random.usize(..sizes.len());
             let most = 4 * capacity(sizes[index]);
-            let wanted = random.below(most + 1);
+            let wanted = random.usize(..most + 1);
             while live[index].len() > wanted {
-                let victim = random.below(live[index].len());
+                let victim = random.usize(..live[index].len());
                 live[index].swap_remove(victim);
             }
             while live[index].len() < wanted {
@@ -228,7 +160,7 @@ fn under_keep_arenas_what_one_class_freed_serves_the_next() {
 fn under_keep_arenas_nothing_goes_to_the_system() {
     alone(|| {
         highwater::set_retention(Retention::KeepArenas);
-        let mut random = Random(3);
+        let mut random = Rng::with_seed(3);
         // The first ones find no place that fits, and cut one; that unmaps what lies around it.
         drop(blocks(100, |_| 600 << 10));
         drop(blocks(64 * 1024, |_| 1024));
@@ -239,7 +171,7 @@ fn under_keep_arenas_nothing_goes_to_the_system() {
             drop(blocks(20, |number| (600 << 10) + number * 100));
             let mut mixed = blocks(3000, |number| 8 << (number % 12));
             while !mixed.is_empty() {
-                let victim = random.below(mixed.len());
+                let victim = random.usize(..mixed.len());
                 mixed.swap_remove(victim);
             }
             assert_eq!(highwater::trim(), 0);
@@ -324,90 +256,6 @@ fn under_return_arenas_resident_memory_falls_back_to_the_start() {
     });
 }
 
-/// Blocks until a further one of `size` bytes needs another arena, that one and then `beyond` more.
-fn fill_to_a_boundary(size: usize, beyond: usize) -> Vec<Block> {
-    let mut list = Vec::new();
-    let arenas = highwater::stats().arenas;
-    while highwater::stats().arenas < arenas + 2 {
-        list.push(Block::new(size));
-    }
-    list.extend((0..beyond).map(|_| Block::new(size)));
-    list
-}
-
-/// At a place near an arena's boundary, frees the last block and takes it again.
-#[track_caller]
-fn ping_pong(size: usize, width: usize, turns: usize) {
-    let before = system_calls();
-    for _ in 0..turns {
-        drop(blocks(width, |_| size));
-    }
-    assert_eq!(system_calls(), before, "{turns} turns of {width} blocks of {size} bytes");
-}
-
-#[test]
-fn at_an_arenas_boundary_a_block_comes_and_goes_without_a_system_call() {
-    alone(|| {
-        highwater::set_retention(Retention::ReturnArenas);
-        for size in [1024, 16 << 10, 32 << 10, 100_000, 512 << 10] {
-            let mut held = fill_to_a_boundary(size, 3);
-            let boundary = held.len();
-            // Every offset around the boundary, going down through it: a few blocks at a time.
-            let offsets = (2 * ARENA / size).min(80);
-            let turns = 10_000 / offsets;
-            for _ in 0..offsets {
-                held.pop();
-                if held.is_empty() {
-                    break;
-                }
-                // The first turn may move what is kept; it is the turns that must cost nothing.
-                drop(Block::new(size));
-                ping_pong(size, 1, turns);
-            }
-            assert!(held.len() < boundary);
-            // And at the boundary itself, the full count of turns.
-            drop(held);
-            let held = fill_to_a_boundary(size, 0);
-            drop(Block::new(size));
-            ping_pong(size, 1, 10_000);
-            drop(held);
-        }
-        assert_sound();
-    });
-}
-
-#[test]
-fn a_large_block_comes_and_goes_without_a_system_call() {
-    alone(|| {
-        highwater::set_retention(Retention::ReturnArenas);
-        for size in [513 << 10, 700 << 10, MIB] {
-            drop(Block::new(size));
-            ping_pong(size, 1, 1000);
-        }
-    });
-}
-
-#[test]
-fn of_freed_large_blocks_at_most_a_mebibyte_is_kept() {
-    alone(|| {
-        highwater::set_retention(Retention::ReturnArenas);
-        let mut random = Random(11);
-        for _ in 0..200 {
-            let count = 1 + random.below(6);
-            let unit = 600 << 10;
-            drop(blocks(count, |number| unit + number * 90_000));
-            let stats = highwater::stats();
-            assert!(stats.large_kept_bytes <= MIB, "{} kept", stats.large_kept_bytes);
-            assert_sound();
-        }
-        let big = Block::new(5 * MIB);
-        drop(big);
-        assert!(highwater::stats().large_kept_bytes <= MIB);
-        drop(Block::new(600 << 10));
-        assert!(highwater::stats().large_kept_bytes > 0, "one is kept");
-    });
-}
-
 #[test]
 fn a_sparse_arena_drains_because_the_fullest_are_used_first() {
     alone(|| {
@@ -427,10 +275,10 @@ fn a_sparse_arena_drains_because_the_fullest_are_used_first() {
         assert!(sparse_left > 50);
         let before = highwater::stats();
         // Blocks are replaced one by one: each new one goes where it is full.
-        let mut random = Random(5);
+        let mut random = Rng::with_seed(5);
         let turns = 8 * held.len();
         for _ in 0..turns {
-            let victim = random.below(held.len());
+            let victim = random.usize(..held.len());
             held.swap_remove(victim);
             held.push(Block::new(size));
         }

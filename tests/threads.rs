@@ -3,140 +3,19 @@
 //! The allocator is called by its trait; the test itself lives on the system's, so that what is
 //! counted is what the test asked for.
 
-#[path = "support/child.rs"]
-mod child;
+#[path = "support/crowd.rs"]
+mod crowd;
 
-use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::AcqRel, Ordering::Relaxed};
-use std::sync::{Barrier, Mutex, PoisonError, mpsc};
+use std::sync::{Barrier, mpsc};
 use std::{ptr, thread};
 
-use child::alone;
-use highwater::{Highwater, Retention};
-
-static HIGHWATER: Highwater = Highwater::new();
+use crowd::{Block, on_threads, serially};
+use fastrand::Rng;
+use highwater::Retention;
 
 const DEBUG: bool = cfg!(debug_assertions);
 const MIB: usize = 1 << 20;
-
-/// Runs `work` while no other test does: counts are the process's. Begins and ends with nothing
-/// live, and with a sound heap.
-fn serially(rung: Retention, work: impl FnOnce() + Send) {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = highwater::stats().live_bytes;
-    highwater::set_retention(rung);
-    let ended = thread::scope(|scope| scope.spawn(work).join());
-    if let Err(panic) = ended {
-        std::panic::resume_unwind(panic);
-    }
-    assert_eq!(highwater::stats().live_bytes, before, "nothing stays live");
-    assert_sound();
-    highwater::trim();
-}
-
-#[track_caller]
-fn assert_sound() {
-    highwater::check();
-    let explained = highwater::explain();
-    assert_eq!(explained.sum(), explained.mapped, "{explained}");
-}
-
-/// Runs `work` for every part on a thread of its own, and waits until the threads are gone, which a
-/// scope by itself does not: what they held back is counted then.
-fn on_threads<T: Send, R: Send>(
-    parts: impl IntoIterator<Item = T>,
-    work: impl Fn(T) -> R + Sync,
-) -> Vec<R> {
-    let work = &work;
-    thread::scope(|scope| {
-        let spawn = |part| scope.spawn(move || work(part));
-        let threads: Vec<_> = parts.into_iter().map(spawn).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
-
-/// A block that knows its size and verifies its bytes when it goes.
-struct Block {
-    at: *mut u8,
-    size: usize,
-}
-
-// SAFETY: the block goes with its owner.
-unsafe impl Send for Block {}
-
-impl Block {
-    /// From here on only the ends of a block are written and verified.
-    const ENDS: usize = 64;
-
-    fn new(size: usize) -> Self {
-        // SAFETY: not of size 0.
-        let at = unsafe { HIGHWATER.alloc(Self::layout(size)) };
-        assert!(!at.is_null());
-        let mut block = Block { at, size };
-        let mark = block.mark();
-        block.ends().into_iter().for_each(|end| end.fill(mark));
-        block
-    }
-
-    fn layout(size: usize) -> Layout {
-        Layout::from_size_align(size, 8).unwrap()
-    }
-
-    /// Differs between neighbours, so that one overwriting another shows.
-    fn mark(&self) -> u8 {
-        (self.at.addr() / 8) as u8 ^ self.size as u8
-    }
-
-    fn ends(&mut self) -> [&mut [u8]; 2] {
-        let first = self.size.min(Self::ENDS);
-        let last = (self.size - first).min(Self::ENDS);
-        // SAFETY: two parts of the block that do not overlap.
-        unsafe {
-            let behind = self.at.add(self.size - last);
-            [
-                std::slice::from_raw_parts_mut(self.at, first),
-                std::slice::from_raw_parts_mut(behind, last),
-            ]
-        }
-    }
-
-    fn assert_intact(&mut self) {
-        let (mark, size) = (self.mark(), self.size);
-        for end in self.ends() {
-            assert!(end.iter().all(|&byte| byte == mark), "{size} bytes");
-        }
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        self.assert_intact();
-        // SAFETY: a live block with its layout.
-        unsafe { HIGHWATER.dealloc(self.at, Self::layout(self.size)) };
-    }
-}
-
-/// A generator of its own for each thread, so that every run begins the same.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: usize) -> Self {
-        Random(0x9E37_79B9_7F4A_7C15u64.wrapping_mul(seed as u64 + 1))
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 11) % bound as u64) as usize
-    }
-
-    /// A chance of one in `of`.
-    fn chance(&mut self, of: usize) -> bool {
-        self.below(of) == 0
-    }
-}
 
 // ---------------------------------------------------------------------------------------------
 // The stress test of mimalloc, in spirit: blocks are exchanged, threads end and survivors stay.
@@ -167,32 +46,32 @@ impl Drop for Exchange {
 }
 
 /// Sizes by powers of two, small ones more often, now and then a very large one.
-fn stress_size(random: &mut Random) -> usize {
-    match random.below(2000) {
-        0 => 600_000 + random.below(MIB),
-        1..8 => 33_000 + random.below(200_000),
+fn stress_size(random: &mut Rng) -> usize {
+    match random.usize(..2000) {
+        0 => 600_000 + random.usize(..MIB),
+        1..8 => 33_000 + random.usize(..200_000),
         _ => {
-            let power = random.below(10).min(random.below(14));
-            8 * (1 << power) + random.below(8 << power)
+            let power = random.usize(..10).min(random.usize(..14));
+            8 * (1 << power) + random.usize(..8 << power)
         }
     }
 }
 
 fn stress(seed: usize, turns: usize, exchange: &Exchange) {
-    let mut random = Random::new(seed);
+    let mut random = Rng::with_seed(seed as u64);
     let (mut held, mut kept) = (Vec::new(), Vec::new());
     for _ in 0..turns {
-        if random.chance(2) {
+        if random.usize(..2) == 0 {
             let block = Box::new(Block::new(stress_size(&mut random)));
-            if random.chance(10) { kept.push(block) } else { held.push(block) }
+            if random.usize(..10) == 0 { kept.push(block) } else { held.push(block) }
         } else if !held.is_empty() {
-            let index = random.below(held.len());
+            let index = random.usize(..held.len());
             held.swap_remove(index);
         }
-        if random.chance(4) && !held.is_empty() {
-            let index = random.below(held.len());
+        if random.usize(..4) == 0 && !held.is_empty() {
+            let index = random.usize(..held.len());
             let given = held.swap_remove(index);
-            let taken = exchange.swap(random.below(EXCHANGES), Some(given));
+            let taken = exchange.swap(random.usize(..EXCHANGES), Some(given));
             held.extend(taken);
         }
     }
@@ -253,8 +132,8 @@ fn blocks_outlive_the_thread_that_made_them() {
                 held.extend(made_by_another_thread(500, |number| 1 + number * 37 % 40_000));
                 held.iter_mut().for_each(Block::assert_intact);
                 // Those that adopt a heap meet its used blocks.
-                let random = &mut Random::new(round);
-                (0..250).for_each(|_| drop(held.swap_remove(random.below(held.len()))));
+                let random = &mut Rng::with_seed(round as u64);
+                (0..250).for_each(|_| drop(held.swap_remove(random.usize(..held.len()))));
             }
         });
     }
@@ -351,9 +230,9 @@ fn a_ring_of_threads_hands_every_block_on() {
         let freed = AtomicUsize::new(0);
         let ring = senders.into_iter().zip(receivers).enumerate();
         on_threads(ring, |(thread, (send, receive))| {
-            let mut random = Random::new(thread);
+            let mut random = Rng::with_seed(thread as u64);
             for _ in 0..turns {
-                let _ = send.try_send(Block::new(1 + random.below(3000)));
+                let _ = send.try_send(Block::new(1 + random.usize(..3000)));
                 while let Ok(mut block) = receive.try_recv() {
                     block.assert_intact();
                     freed.fetch_add(1, Relaxed);
@@ -362,104 +241,4 @@ fn a_ring_of_threads_hands_every_block_on() {
         });
         assert!(freed.load(Relaxed) > 0, "blocks went round");
     });
-}
-
-// ---------------------------------------------------------------------------------------------
-// Many threads, many rounds.
-// ---------------------------------------------------------------------------------------------
-
-#[test]
-fn memory_grows_with_the_survivors_not_with_the_threads() {
-    alone(|| survivors_of_many_threads(Retention::ReturnArenas));
-}
-
-fn survivors_of_many_threads(rung: Retention) {
-    serially(rung, || {
-        const ALIVE: usize = 100;
-        let threads = if DEBUG { 3000 } else { 10_000 };
-        let mut survivors = Vec::with_capacity(threads);
-        let mut mapped = Vec::new();
-        for _ in 0..threads / ALIVE {
-            let together = Barrier::new(ALIVE);
-            survivors.extend(on_threads(0..ALIVE, |number| {
-                let mut own: Vec<_> = (0..40).map(|at| Block::new(8 + at * 50)).collect();
-                together.wait();
-                own.swap_remove(number % 40)
-            }));
-            mapped.push(highwater::stats().mapped_bytes);
-        }
-        assert_eq!(survivors.len(), threads);
-        let bytes: usize = survivors.iter().map(|block| block.size).sum();
-        // After the third hundred: the survivors of the first lie in some arenas only, and how many
-        // is left to chance. From then on every hundred threads find the room of those before.
-        let (third, last) = (mapped[2], *mapped.last().unwrap());
-        let grown = last.saturating_sub(third);
-        assert!(grown <= bytes + 2 * MIB, "{third} to {last} for {bytes} of survivors");
-        assert_sound();
-    });
-}
-
-/// Objects as programs have them: mostly tens of bytes, some hundreds, few thousands.
-fn mixed_size(random: &mut Random) -> usize {
-    match random.below(100) {
-        0 => 1024 + random.below(4096),
-        1..10 => 128 + random.below(896),
-        _ => 8 + random.below(120),
-    }
-}
-
-fn rounds_leave_nothing(rung: Retention) {
-    serially(rung, || {
-        const THREADS: usize = 4;
-        const ROUNDS: usize = 20;
-        let objects = if DEBUG { 400_000 } else { 5_000_000 };
-        let live = highwater::stats().live_bytes;
-        let mut peaks = Vec::new();
-        let mut rests = Vec::new();
-        for round in 0..ROUNDS {
-            highwater::reset_peaks();
-            // All are there before one begins, and until the last has ended: a heap for each.
-            let together = Barrier::new(THREADS);
-            let made = on_threads(0..THREADS, |thread| {
-                together.wait();
-                let mut random = Random::new(round * THREADS + thread);
-                let blocks = std::iter::repeat_with(|| Block::new(mixed_size(&mut random)));
-                let made = blocks.take(objects / THREADS).collect::<Vec<_>>();
-                together.wait();
-                made
-            });
-            // Others than their makers free them.
-            on_threads(made, drop);
-            let stats = highwater::stats();
-            assert_eq!(stats.live_bytes, live, "round {round}");
-            peaks.push(stats.mapped_bytes_peak);
-            rests.push(stats.mapped_bytes);
-        }
-        for (what, bytes) in [("peak", peaks), ("rest", rests)] {
-            let (second, last) = (bytes[1] as f64, bytes[ROUNDS - 1] as f64);
-            // Of a rest of some arenas, 5% is less than one.
-            let allowed = (second * 0.05).max(4.0 * MIB as f64);
-            assert!((last - second).abs() <= allowed, "{what}: {bytes:?}");
-        }
-    });
-}
-
-#[test]
-fn the_twentieth_round_needs_what_the_second_did_under_return_arenas() {
-    alone(|| rounds_leave_nothing(Retention::ReturnArenas));
-}
-
-#[test]
-fn the_twentieth_round_needs_what_the_second_did_under_return_pages() {
-    alone(|| rounds_leave_nothing(Retention::ReturnPages));
-}
-
-#[test]
-fn the_twentieth_round_needs_what_the_second_did_under_keep_arenas() {
-    alone(|| rounds_leave_nothing(Retention::KeepArenas));
-}
-
-#[test]
-fn the_twentieth_round_needs_what_the_second_did_under_never_shrink() {
-    alone(|| rounds_leave_nothing(Retention::NeverShrink));
 }

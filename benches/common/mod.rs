@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use highwater::Highwater;
 use mimalloc::MiMalloc;
 
@@ -76,10 +77,10 @@ impl Batch {
     pub const BLOCKS: usize = 10_000;
 
     pub fn new(sizes: Sizes, order: Order) -> Self {
-        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let mut random = Rng::with_seed(0);
         let mut size = || match sizes {
             Sizes::One => 64,
-            Sizes::Mixed => 16 + random.below(1009),
+            Sizes::Mixed => 16 + random.usize(..1009),
         };
         let blocks = (0..Self::BLOCKS).map(|_| (std::ptr::null_mut(), size())).collect();
         let mut indices: Vec<usize> = (0..Self::BLOCKS).collect();
@@ -304,24 +305,6 @@ fn wait_until(condition: impl Fn() -> bool) {
             std::hint::spin_loop();
         } else {
             std::thread::yield_now();
-        }
-    }
-}
-
-/// The same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound
-    }
-
-    fn shuffle(&mut self, values: &mut [usize]) {
-        for last in (1..values.len()).rev() {
-            values.swap(last, self.below(last + 1));
         }
     }
 }
