@@ -11,28 +11,52 @@ use crate::base::class::SizeClass;
 use crate::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use crate::sys::purge::PAGES_PURGED;
 
+/// A sum.
+pub struct Sum(AtomicIsize);
+
+impl Sum {
+    const fn new() -> Self {
+        Self(AtomicIsize::new(0))
+    }
+
+    /// Adds `change`, which may be negative. Returns the sum then, which may be too.
+    pub fn add(&self, change: isize) -> isize {
+        self.0.fetch_add(change, Relaxed) + change
+    }
+
+    /// The sum. Frees can be published before the allocations they undo: never below 0.
+    pub fn now(&self) -> usize {
+        self.0.load(Relaxed).max(0) as usize
+    }
+
+    /// Sets the sum: for a forked child, which counts anew.
+    pub fn set(&self, now: usize) {
+        self.0.store(now as isize, Relaxed);
+    }
+}
+
 /// A sum and the highest it was.
 pub struct Gauge {
-    now: AtomicIsize,
+    sum: Sum,
     peak: AtomicIsize,
 }
 
 impl Gauge {
     const fn new() -> Self {
-        Self { now: AtomicIsize::new(0), peak: AtomicIsize::new(0) }
+        Self { sum: Sum::new(), peak: AtomicIsize::new(0) }
     }
 
     /// Adds `change`, which may be negative.
     pub fn add(&self, change: isize) {
-        let now = self.now.fetch_add(change, Relaxed) + change;
+        let now = self.sum.add(change);
         if change > 0 && now > self.peak.load(Relaxed) {
             self.peak.fetch_max(now, Relaxed);
         }
     }
 
-    /// The sum. Frees can be published before the allocations they undo: never below 0.
+    /// As [`Sum::now`].
     pub fn now(&self) -> usize {
-        self.now.load(Relaxed).max(0) as usize
+        self.sum.now()
     }
 
     /// The highest the sum was since the last [`Gauge::reset_peak`].
@@ -42,12 +66,12 @@ impl Gauge {
 
     /// Starts the peak again from the sum.
     pub fn reset_peak(&self) {
-        self.peak.store(self.now.load(Relaxed), Relaxed);
+        self.peak.store(self.sum.0.load(Relaxed), Relaxed);
     }
 
-    /// Sets the sum: for a forked child, which counts anew.
+    /// As [`Sum::set`].
     pub fn set(&self, now: usize) {
-        self.now.store(now as isize, Relaxed);
+        self.sum.set(now);
         self.peak.fetch_max(now as isize, Relaxed);
     }
 }
@@ -58,24 +82,24 @@ pub struct ClassLedger {
     /// Blocks that the program has.
     pub live: Gauge,
     /// Blocks that exist.
-    pub carved: Gauge,
+    pub carved: Sum,
     /// Pools of the class.
     pub pools: Gauge,
 }
 
 static CLASSES: [ClassLedger; SizeClass::COUNT] =
-    [const { ClassLedger { live: Gauge::new(), carved: Gauge::new(), pools: Gauge::new() } };
+    [const { ClassLedger { live: Gauge::new(), carved: Sum::new(), pools: Gauge::new() } };
         SizeClass::COUNT];
 
 /// Bytes that the program has: blocks at their block size, larger ones as requested.
 pub static LIVE_BYTES: Gauge = Gauge::new();
 /// Spans and direct mappings that the program has: how many, and their requested bytes.
-pub static LARGE_BLOCKS: Gauge = Gauge::new();
+pub static LARGE_BLOCKS: Sum = Sum::new();
 /// See [`LARGE_BLOCKS`].
-pub static LARGE_BYTES: Gauge = Gauge::new();
+pub static LARGE_BYTES: Sum = Sum::new();
 
 /// Bytes of the blocks that exist, of all classes.
-static CARVED_BYTES: Gauge = Gauge::new();
+static CARVED_BYTES: Sum = Sum::new();
 
 /// OS pages that were purged and used again.
 static PAGES_REFAULTED: AtomicUsize = AtomicUsize::new(0);
@@ -129,12 +153,9 @@ pub fn publish_large(blocks: isize, bytes: isize) {
 pub fn reset_peaks() {
     for class in &CLASSES {
         class.live.reset_peak();
-        class.carved.reset_peak();
         class.pools.reset_peak();
     }
-    for gauge in [&LIVE_BYTES, &LARGE_BLOCKS, &LARGE_BYTES] {
-        gauge.reset_peak();
-    }
+    LIVE_BYTES.reset_peak();
 }
 
 /// Sets a class's sums: for a forked child, which counts anew.
