@@ -6,12 +6,14 @@ mod errno;
 #[macro_use]
 pub mod fatal;
 mod file;
+mod left;
 pub mod purge;
 mod resident;
 mod thread;
 mod unix;
 
 pub use errno::*;
+pub use left::*;
 pub use resident::*;
 pub use thread::*;
 pub use unix::*;
