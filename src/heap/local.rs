@@ -14,7 +14,7 @@ use super::sweeper;
 use super::thread_heap::{NOBODY, ThreadHeap};
 use crate::base::class::SizeClass;
 use crate::mem::pool::Pool;
-use crate::sys::ExitKey;
+use crate::sys::{self, ExitKey};
 
 static EXIT: ExitKey = ExitKey::new();
 
@@ -91,6 +91,8 @@ pub unsafe fn free_remote(block: NonNull<u8>, pool: &'static Pool, class: SizeCl
         }
         return;
     }
+    // There may be no memory for a heap, which a free does not tell.
+    let _errno = sys::keep_errno();
     match held() {
         // SAFETY: the caller's contract. The heap may be one that owns the pool.
         Some(heap) => unsafe { heap.push(block, class) },
