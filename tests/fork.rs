@@ -94,14 +94,14 @@ fn forked(end: End, work: impl FnOnce()) {
 /// As [`forked`], by a thread of its own, which returns in the child.
 #[track_caller]
 fn forked_and_returned(work: impl FnOnce() + Send) {
-    let ended = thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            forked::start_or_be(|| End::Return.come(forked::code_of(work)))
-                .map_or(Ok(0), |child| child.ended())
-        });
-        thread.join().unwrap()
+    let (work, ended) = (Mutex::new(Some(work)), Mutex::new(Ok(0)));
+    forked::in_threads(1, |_| {
+        let work = work.lock().unwrap().take().expect("one thread");
+        if let Some(child) = forked::start_or_be(|| End::Return.come(forked::code_of(work))) {
+            *ended.lock().unwrap() = child.ended();
+        }
     });
-    assert_eq!(ended, Ok(0), "the child that returned");
+    assert_eq!(ended.into_inner().unwrap(), Ok(0), "the child that returned");
 }
 
 const LENGTHS: [usize; 9] = [8, 24, 100, 640, 1000, 5000, 30_000, 100_000, 600_000];

@@ -55,7 +55,7 @@ pub fn code_of(work: impl FnOnce()) -> i32 {
 /// Has `work` done by so many threads at once, each with its number, and waits until they are gone.
 ///
 /// The system's threads, not the standard library's: that takes a lock of its own where a thread
-/// starts, which another thread may have held at the moment of the fork.
+/// starts or ends, which another thread may have held at the moment of the fork.
 pub fn in_threads(count: usize, work: impl Fn(usize) + Sync) {
     in_threads_beside(count, work, || ());
 }
