@@ -1,19 +1,21 @@
 //! `fork`: the child of a process, at whatever moment its other threads were, allocates, frees what
 //! its parent had, starts threads and ends.
 //!
-//! The test program runs on the allocator that it tests. A child that does not end is a deadlock:
-//! it is killed after [`PATIENCE`], and the test fails.
+//! The test program runs on the allocator that it tests. A child that does not end is a deadlock: it is
+//! killed, and the test fails and says where it hung.
 
 #![cfg(unix)]
 
 #[path = "support/child.rs"]
 mod child;
+#[path = "support/forked.rs"]
+mod forked;
 
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Barrier;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Barrier, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use child::alone;
 use fastrand::Rng;
@@ -22,55 +24,85 @@ use highwater::{Highwater, Retention};
 #[global_allocator]
 static GLOBAL: Highwater = Highwater::new();
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const FORKS: usize = if cfg!(debug_assertions) { 120 } else { 400 };
-const GOOD: i32 = 0;
-const PANICKED: i32 = 101;
+
+/// Forks while eight threads allocate. `FORKS` has more tried.
+fn forks() -> usize {
+    std::env::var("FORKS").map_or(FORKS / 4, |forks| forks.parse().expect("a number of forks"))
+}
 
 /// How a child ends.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 enum End {
     /// `_exit`: nothing of the process's end happens.
     AtOnce,
     /// `exit`: what is registered for the end happens.
     Ordinary,
+    /// The thread that forked, the only one, returns.
+    Return,
+    /// `abort`.
+    Abort,
+    /// By a signal that is not handled.
+    Signal,
+    /// It becomes another program.
+    Exec,
+}
+
+impl End {
+    const ALL: [End; 6] =
+        [End::AtOnce, End::Ordinary, End::Return, End::Abort, End::Signal, End::Exec];
+
+    /// Ends the process in this way; comes back for [`End::Return`] only.
+    fn come(self, code: i32) {
+        // SAFETY: ends the process.
+        unsafe {
+            match self {
+                _ if code != 0 => libc::_exit(code),
+                End::AtOnce => libc::_exit(0),
+                End::Ordinary => libc::exit(0),
+                End::Return => {}
+                End::Abort => libc::abort(),
+                End::Signal => {
+                    libc::raise(libc::SIGTERM);
+                }
+                End::Exec => {
+                    let (path, name) = (c"/bin/true".as_ptr(), c"true".as_ptr());
+                    libc::execl(path, name, ptr::null::<libc::c_char>());
+                    libc::_exit(forked::PANICKED);
+                }
+            }
+        }
+    }
+
+    /// What a process leaves that ended in this way.
+    fn status(self) -> i32 {
+        match self {
+            End::Abort => libc::SIGABRT,
+            End::Signal => libc::SIGTERM,
+            _ => 0,
+        }
+    }
 }
 
 /// Runs `work` in a forked child and waits for it.
 #[track_caller]
 fn forked(end: End, work: impl FnOnce()) {
-    // SAFETY: what the child calls is what is under test.
-    let child = unsafe { libc::fork() };
-    assert!(child >= 0, "no process to be had");
-    if child == 0 {
-        let code = match panic::catch_unwind(AssertUnwindSafe(work)) {
-            Ok(()) => GOOD,
-            Err(_) => PANICKED,
-        };
-        // SAFETY: ends the child.
-        unsafe {
-            if end == End::Ordinary {
-                libc::exit(code);
-            }
-            libc::_exit(code);
+    let child = forked::start_until(|| end.come(forked::code_of(work)));
+    let status = child.ended().unwrap_or_else(|hung| panic!("{end:?}: {hung}"));
+    assert_eq!(status, end.status(), "{end:?}: the child's status is {status:#x}");
+}
+
+/// As [`forked`], by a thread of its own, which returns in the child.
+#[track_caller]
+fn forked_and_returned(work: impl FnOnce() + Send) {
+    let (work, ended) = (Mutex::new(Some(work)), Mutex::new(Ok(0)));
+    forked::in_threads(1, |_| {
+        let work = work.lock().unwrap().take().expect("one thread");
+        if let Some(child) = forked::start_or_be(|| End::Return.come(forked::code_of(work))) {
+            *ended.lock().unwrap() = child.ended();
         }
-    }
-    let deadline = Instant::now() + PATIENCE;
-    let mut status = 0;
-    // SAFETY: `status` is valid for a write; the child is ours.
-    while unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) } == 0 {
-        if Instant::now() > deadline {
-            // SAFETY: a child of this process that nobody has waited for yet.
-            unsafe {
-                libc::kill(child, libc::SIGKILL);
-                libc::waitpid(child, &mut status, 0);
-            }
-            panic!("the child hangs");
-        }
-        thread::sleep(Duration::from_micros(200));
-    }
-    assert!(libc::WIFEXITED(status), "the child was ended by signal {}", libc::WTERMSIG(status));
-    assert_eq!(libc::WEXITSTATUS(status), GOOD, "the child's exit code");
+    });
+    assert_eq!(ended.into_inner().unwrap(), Ok(0), "the child that returned");
 }
 
 const LENGTHS: [usize; 9] = [8, 24, 100, 640, 1000, 5000, 30_000, 100_000, 600_000];
@@ -114,9 +146,14 @@ fn live_on(inherited: Vec<Vec<u8>>, seed: u8) {
     let own = load(seed ^ 0xFF, 30);
     drop(inherited);
     assert_intact(&own, seed ^ 0xFF);
-    let threads: Vec<_> = (0..2).map(|number| thread::spawn(move || load(number, 30))).collect();
-    for (number, thread) in threads.into_iter().enumerate() {
-        assert_intact(&thread.join().unwrap(), number as u8);
+    let loads = [const { Mutex::new(Vec::new()) }; 2];
+    forked::in_threads(2, |number| {
+        *loads[number].lock().unwrap() = load(number as u8, 30);
+        // The heap may be one that was adopted.
+        highwater::check();
+    });
+    for (number, load) in loads.into_iter().enumerate() {
+        assert_intact(&load.into_inner().unwrap(), number as u8);
     }
     assert_intact(&own, seed ^ 0xFF);
     drop(own);
@@ -316,6 +353,136 @@ fn threads_that_start_and_end_at_the_moment_of_a_fork_do_no_harm() {
             stop.store(true, Relaxed);
             // Gone, not only done: what they held back is given up.
             others.into_iter().for_each(|other| other.join().unwrap());
+            if let Err(panic) = ends {
+                panic::resume_unwind(panic);
+            }
+        });
+        assert_sound();
+    });
+}
+
+/// A thread that frees what ended threads left works for a moment on a heap that is nobody's.
+#[test]
+fn heaps_that_are_tended_at_the_moment_of_a_fork_are_sound() {
+    alone(|| {
+        highwater::set_retention(Retention::ReturnArenas);
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let tend = || {
+                while !stop.load(Relaxed) {
+                    leave_and_tend();
+                }
+            };
+            let others = [scope.spawn(tend), scope.spawn(tend), scope.spawn(tend)];
+            let ends = panic::catch_unwind(AssertUnwindSafe(|| {
+                for _ in 0..2 * FORKS {
+                    forked(End::AtOnce, || {
+                        assert_exact();
+                        adopt_all();
+                        assert_sound();
+                    });
+                }
+            }));
+            stop.store(true, Relaxed);
+            others.into_iter().for_each(|other| other.join().unwrap());
+            if let Err(panic) = ends {
+                panic::resume_unwind(panic);
+            }
+        });
+        assert_sound();
+    });
+}
+
+/// A thread that has a heap frees what another left that has ended, and ends: what it held back goes
+/// to the heap of nobody, pool by pool.
+fn leave_and_tend() {
+    let leave = || {
+        let some = |length| (0..300).map(|_| vec![0u8; length]).collect::<Vec<_>>();
+        [40, 100, 640].map(some)
+    };
+    let tend = move || {
+        let own = vec![0u8; 40];
+        drop(thread::spawn(leave).join().unwrap());
+        drop(own);
+    };
+    thread::spawn(tend).join().unwrap();
+}
+
+/// More heaps than three threads that [`leave_and_tend`] need.
+const HEAPS: usize = 14;
+
+/// Has as many threads at once as there may be heaps; each looks at its own and uses it.
+fn adopt_all() {
+    let all = Barrier::new(HEAPS);
+    let adopt = || {
+        drop(vec![0u8; 40]);
+        all.wait();
+        highwater::check();
+        drop(load(1, 30));
+        highwater::check();
+    };
+    forked::in_threads(HEAPS, |_| adopt());
+}
+
+#[test]
+fn children_end_in_every_way_while_eight_threads_allocate() {
+    alone(|| {
+        // Children that abort leave no files.
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: sets a limit of this process.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) }, 0);
+        let (stop, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let mut inherited = load(9, 120);
+        thread::scope(|scope| {
+            let (stop, rounds) = (&stop, &rounds);
+            let churners = (0..6).map(|seed| scope.spawn(move || churn(seed, stop, rounds)));
+            let mut others: Vec<_> = churners.collect();
+            let tend = || {
+                while !stop.load(Relaxed) {
+                    leave_and_tend();
+                }
+            };
+            others.extend([scope.spawn(tend), scope.spawn(tend)]);
+            let ends = panic::catch_unwind(AssertUnwindSafe(|| {
+                for number in 0..forks() {
+                    let work = || {
+                        live_on(std::mem::take(&mut inherited), 9);
+                        assert_exact();
+                    };
+                    match End::ALL[number % End::ALL.len()] {
+                        End::Return => forked_and_returned(work),
+                        end => forked(end, work),
+                    }
+                    assert_intact(&inherited, 9);
+                }
+            }));
+            stop.store(true, Relaxed);
+            others.into_iter().for_each(|other| other.join().unwrap());
+            if let Err(panic) = ends {
+                panic::resume_unwind(panic);
+            }
+        });
+        assert_sound();
+    });
+}
+
+/// Who has nothing but large blocks has no heap.
+#[test]
+fn a_thread_without_a_heap_that_maps_at_the_moment_of_a_fork_does_no_harm() {
+    alone(|| {
+        highwater::set_retention(Retention::ReturnArenas);
+        let stop = AtomicBool::new(false);
+        let map = |_| {
+            while !stop.load(Relaxed) {
+                drop(Vec::<u8>::with_capacity(3 << 20));
+                drop(Vec::<u8>::with_capacity(100_000));
+            }
+        };
+        forked::in_threads_beside(1, map, || {
+            let ends = panic::catch_unwind(|| {
+                (0..4 * FORKS).for_each(|_| forked(End::AtOnce, assert_sound));
+            });
+            stop.store(true, Relaxed);
             if let Err(panic) = ends {
                 panic::resume_unwind(panic);
             }

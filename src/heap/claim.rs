@@ -63,20 +63,25 @@ impl Tenancy {
         loop {
             // Release, as when leaving: a claimer that sees 0 sees all that was done.
             self.inside.store(0, Release);
-            let mut spins = 0;
-            while self.claimed.load(Relaxed) != 0 {
-                match spins < LOCK_SPINS {
-                    true => core::hint::spin_loop(),
-                    false => sys::wait(&self.claimed, 1),
-                }
-                spins += 1;
-            }
+            self.wait_while_claimed();
             self.inside.store(1, Relaxed);
             compiler_fence(SeqCst);
             // As in `enter`.
             if self.claimed.load(Acquire) == 0 {
                 return;
             }
+        }
+    }
+
+    fn wait_while_claimed(&self) {
+        let mut spins = 0;
+        // Acquire pairs with the Release at a claim's end.
+        while self.claimed.load(Acquire) != 0 {
+            match spins < LOCK_SPINS {
+                true => core::hint::spin_loop(),
+                false => sys::wait(&self.claimed, 1),
+            }
+            spins += 1;
         }
     }
 
@@ -151,6 +156,12 @@ impl ThreadHeap {
     /// soon, or the system has no barrier.
     pub fn claim(&self) -> Option<Claim<'_>> {
         self.tenancy.claim()
+    }
+
+    /// Waits until nobody claims the heap, which has no owner. Under the registry's lock, with sweeps
+    /// locked out: then nobody begins to.
+    pub fn wait_while_claimed(&self) {
+        self.tenancy.wait_while_claimed();
     }
 
     /// Claims a heap that has no owner, unless somebody else does. Under the registry's lock, by

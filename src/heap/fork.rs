@@ -21,10 +21,11 @@ use crate::sys;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-/// Asks for the hooks, if nobody has. Outside every lock: the C library may allocate for them.
+/// Asks for the hooks, if nobody has. Outside every lock: the C library may allocate for them. If it
+/// has no memory, the next thread that gets a heap asks again.
 pub fn start_once() {
     if !STARTED.load(Relaxed) && !STARTED.swap(true, Relaxed) {
-        sys::at_fork(prepare, parent, child);
+        STARTED.store(sys::at_fork(prepare, parent, child), Relaxed);
     }
 }
 
@@ -38,15 +39,25 @@ extern "C" fn prepare() {
         heap.collect_inbox();
     }
     // In the order of their ranks.
-    core::mem::forget(REGISTRY.lock());
+    let registry = REGISTRY.lock();
+    // What nobody holds is believed in the child, so nobody may be at work on it. From now on nobody
+    // begins to be: sweeps are locked out, and others claim a vacant heap under this lock.
+    registry.for_each(|heap| {
+        if Registry::is_vacant(heap) {
+            heap.wait_while_claimed();
+        }
+    });
+    core::mem::forget(registry);
     core::mem::forget(ARENAS.lock());
     span::lock_for_fork();
     large::lock_for_fork();
+    sys::lock_left_for_fork();
 }
 
 extern "C" fn parent() {
     // SAFETY: `prepare` locked them all on this thread.
     unsafe {
+        sys::unlock_left_after_fork();
         large::unlock_after_fork();
         span::unlock_after_fork();
         ARENAS.force_unlock();
@@ -61,10 +72,15 @@ extern "C" fn child() {
     sweeper::forget();
     let own = local::own();
     let mut registry = REGISTRY.lock();
-    let alone = registry.count() == usize::from(!own.is_nobody());
-    if alone {
-        return;
+    if registry.count() > usize::from(!own.is_nobody()) {
+        forget_others(&mut registry, own);
     }
+    // In any case: a thread that maps large blocks needs no heap for it.
+    recount_mapped(&ARENAS.lock(), registry.store_bytes());
+}
+
+/// Makes every heap that another thread held fit to be adopted, and counts anew.
+fn forget_others(registry: &mut Registry, own: &'static ThreadHeap) {
     distrust(&ARENAS.lock(), own);
     registry.for_each(ThreadHeap::forget_inbox);
     let orphan = |registry: &Registry| {
@@ -76,11 +92,11 @@ extern "C" fn child() {
         });
         found
     };
-    while let Some(heap) = orphan(&registry) {
+    while let Some(heap) = orphan(registry) {
         heap.forget();
         registry.vacate(heap);
     }
-    recount(&ARENAS.lock(), registry.store_bytes(), own);
+    recount(&ARENAS.lock(), own);
 }
 
 /// Puts every pool right whose words may be of different moments.
@@ -97,18 +113,15 @@ fn distrust(arenas: &ArenaSet, own: &'static ThreadHeap) {
     });
 }
 
-/// Counts anew what is live and mapped: what other threads had not published is not to be had. What
-/// one was mapping or unmapping at that moment, outside the locks, no structure of the child knows:
-/// it is not counted.
-fn recount(arenas: &ArenaSet, store_bytes: usize, own: &'static ThreadHeap) {
+/// Counts anew what is live: what other threads had not published is not to be had.
+fn recount(arenas: &ArenaSet, own: &'static ThreadHeap) {
     let mut counts = [(0usize, 0usize, 0usize); SizeClass::COUNT];
     if !own.is_nobody() {
         // Not `settle_all`: the locks are held, and `prepare` emptied outbox and inbox.
         SizeClass::all().for_each(|class| own.settle(class));
     }
-    let (mut span_bytes, mut large_blocks, mut arenas_bytes) = (0, 0, 0);
+    let (mut span_bytes, mut large_blocks) = (0, 0);
     arenas.for_each(|arena| {
-        arenas_bytes += ARENA_SIZE;
         arena.for_each_record(|_, record| {
             if record.state() == State::Span {
                 span_bytes += record.requested();
@@ -128,8 +141,16 @@ fn recount(arenas: &ArenaSet, store_bytes: usize, own: &'static ThreadHeap) {
     }
     let large = large::totals();
     ledger::recount_large(large_blocks + large.live_blocks, span_bytes + large.live_requested);
+}
+
+/// Counts anew what is mapped. What another thread was mapping or unmapping at that moment, outside
+/// the locks, no structure of the child knows: it is not counted.
+fn recount_mapped(arenas: &ArenaSet, store_bytes: usize) {
+    let large = large::totals();
     let records = store_bytes + arenas.store_bytes() + large.records;
-    sys::recount_mapped(arenas_bytes + records + large.live_mapped + large.kept);
+    let (arenas, _, _) = arenas.counts();
+    let blocks = arenas * ARENA_SIZE + large.live_mapped + large.kept;
+    sys::recount_mapped(records + blocks + sys::left_bytes());
 }
 
 fn for_each_pool(arenas: &ArenaSet, mut each: impl FnMut(&Pool)) {

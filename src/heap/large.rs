@@ -80,7 +80,8 @@ impl Mapping {
     }
 }
 
-/// Every direct mapping. Rank 4: taken with no lock held.
+/// Every direct mapping. Rank 4: taken with no lock held. What is live is published under it, so that
+/// a forked child finds the sums right.
 pub(super) struct LargeBlocks {
     live: Index,
     pub(super) kept: *mut Mapping,
@@ -160,7 +161,6 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
         Some((start, fresh)) => (start, fresh),
         None => (map(bytes, align, size)?, bytes),
     };
-    ledger::publish_large(1, size as isize);
     surplus::grew(Taker::Large, fresh);
     Some((start, fresh == bytes))
 }
@@ -176,7 +176,10 @@ fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
     let mut large = LARGE.lock();
     let record = large.make(Mapping::new(start, bytes, bytes));
     let begun = record.and_then(|record| match large.begin(record, size) {
-        Ok(()) => Some(()),
+        Ok(()) => {
+            ledger::publish_large(1, size as isize);
+            Some(())
+        }
         Err(record) => {
             large.forget(record);
             None
@@ -185,7 +188,7 @@ fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
     drop(large);
     if begun.is_none() {
         // SAFETY: just mapped, and known to nobody.
-        let _ = unsafe { sys::unmap(start, bytes) };
+        unsafe { sys::unmap_or_leave(start, bytes) };
     }
     begun.map(|()| start)
 }
@@ -208,6 +211,7 @@ fn reuse(bytes: usize, size: usize) -> Option<(NonNull<u8>, usize)> {
         large.keep(record);
         return None;
     }
+    ledger::publish_large(1, size as isize);
     // Counted for the request: what is mapped beyond it is not going to be touched.
     Some((start, bytes - resident.min(bytes)))
 }
@@ -270,9 +274,10 @@ unsafe fn unmap_or_keep(start: NonNull<u8>, bytes: usize) -> usize {
     // SAFETY: the caller's contract, and it is still mapped.
     unsafe { sys::purge::purge(start, bytes) };
     let mut large = LARGE.lock();
-    // Without room for a record it stays mapped for good, unused.
-    if let Some(record) = large.make(Mapping::new(start, bytes, 0)) {
-        large.keep(record);
+    match large.make(Mapping::new(start, bytes, 0)) {
+        Some(record) => large.keep(record),
+        // SAFETY: mapped, counted, and nobody's.
+        None => unsafe { sys::leave(start, bytes) },
     }
     0
 }
@@ -311,10 +316,10 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     let requested = if moved.is_some() { size } else { asked };
     let begun = large.begin(record, requested).is_ok();
     invariant!(begun, "there is room where a record was just taken out");
+    ledger::publish_large(0, requested as isize - asked as isize);
     drop(large);
     let fresh = if moved.is_some() { fresh } else { 0 };
     surplus::grew(Taker::Large, fresh);
-    ledger::publish_large(0, requested as isize - asked as isize);
     limit::grew(fresh);
     moved
 }

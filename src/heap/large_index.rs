@@ -60,7 +60,7 @@ impl Index {
         }
         if let Some(table) = NonNull::new(old.table) {
             // SAFETY: the old table, no longer referred to.
-            let _ = unsafe { sys::unmap(table.cast(), old.bytes()) };
+            unsafe { sys::unmap_or_leave(table.cast(), old.bytes()) };
         }
         Some(())
     }

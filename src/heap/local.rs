@@ -15,7 +15,7 @@ use super::thread_heap::{NOBODY, ThreadHeap};
 use super::watch;
 use crate::base::class::SizeClass;
 use crate::mem::pool::Pool;
-use crate::sys::ExitKey;
+use crate::sys::{self, ExitKey};
 
 static EXIT: ExitKey = ExitKey::new();
 
@@ -120,6 +120,8 @@ unsafe fn free_unheld(
     class: SizeClass,
 ) -> Option<&'static ThreadHeap> {
     watch::freed(class);
+    // There may be no memory for a heap, which a free does not tell.
+    let _errno = sys::keep_errno();
     match held() {
         // A heap adopted just now that owned the pool before, or that of a watched thread.
         Some(heap) if ptr::eq(pool.owner(), heap.as_owner()) => {

@@ -153,7 +153,8 @@ pub fn tend(heap: &'static ThreadHeap) {
     }
 }
 
-fn claim_vacant(heap: &'static ThreadHeap) -> Option<Claim<'static>> {
+/// Claims a heap that nobody has, unless somebody else does.
+pub fn claim_vacant(heap: &'static ThreadHeap) -> Option<Claim<'static>> {
     if !Registry::is_vacant(heap) {
         return None;
     }

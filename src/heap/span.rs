@@ -39,21 +39,23 @@ fn slots_for(size: usize) -> usize {
 /// the system gives no memory.
 pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
     let slots = slots_for(size);
-    let found =
-        take_kept(slots, align, size).or_else(|| take(slots, align, size)).or_else(|| {
-            local::with(|heap| {
-                let _inside = heap.enter();
-                heap.give_back_kept()
-            });
-            take(slots, align, size)
-        })?;
-    ledger::publish_large(1, size as isize);
-    Some(found)
+    take_kept(slots, align, size).or_else(|| take(slots, align, size)).or_else(|| {
+        local::with(|heap| {
+            let _inside = heap.enter();
+            heap.give_back_kept()
+        });
+        take(slots, align, size)
+    })
 }
 
 fn take(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
     let align = align.div_ceil(SLOT_SIZE);
-    let taken = ARENAS.lock().take(slots, align, |span| span.open_span(slots, size))?;
+    // Published under the lock, here and below: a forked child finds the sums right.
+    let open = |span: &Pool| {
+        span.open_span(slots, size);
+        ledger::publish_large(1, size as isize);
+    };
+    let taken = ARENAS.lock().take(slots, align, open)?;
     ledger::refaulted(taken.refaulted);
     surplus::grew(Taker::Span, taken.grown * SLOT_SIZE);
     limit::grew(taken.grown * SLOT_SIZE);
@@ -71,6 +73,7 @@ fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bo
     list.remove(span);
     kept.count -= 1;
     span.resize_span(slots, size);
+    ledger::publish_large(1, size as isize);
     Some((span.start(), false))
 }
 
@@ -81,10 +84,11 @@ fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bo
 /// `start` is a span of [`alloc`]'s, and nobody uses it any more.
 pub unsafe fn free(start: NonNull<u8>) {
     let span = record(start);
-    ledger::publish_large(-1, -(span.requested() as isize));
+    let publish = || ledger::publish_large(-1, -(span.requested() as isize));
     let rung = config::retention();
     if !rung.classes_share() {
         let mut kept = KEPT.lock();
+        publish();
         span.resize_span(span.slots(), 0);
         kept.lists[span.slots()].push_front(span);
         kept.count += 1;
@@ -92,20 +96,22 @@ pub unsafe fn free(start: NonNull<u8>) {
     }
     let slots = span.slots();
     // SAFETY: the span is the caller's, so its slots are.
-    unsafe { give(span) };
+    unsafe { give(span, publish) };
     surplus::large_freed(slots * SLOT_SIZE);
     sweeper::nudge();
 }
 
-/// Gives a span's slots back to its arena. Returns bytes that went to the system.
+/// Gives a span's slots back to its arena, and has `publish` say what that means. Returns bytes that
+/// went to the system.
 ///
 /// # Safety
 ///
 /// Nobody uses the span, and it is on no list.
-unsafe fn give(span: &'static Pool) -> usize {
+unsafe fn give(span: &'static Pool, publish: impl FnOnce()) -> usize {
     let (start, slots) = (span.start(), span.slots());
     surplus::gave_up(Taker::Span, slots * SLOT_SIZE);
     let mut arenas = ARENAS.lock();
+    publish();
     span.close();
     // SAFETY: the slots were taken for the span, which nobody uses.
     let vacated = unsafe { arenas.give(start, slots, config::retention().arenas_empty_kept()) };
@@ -136,8 +142,8 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
         let vacated = unsafe { arenas.give(start.add(to * SLOT_SIZE), from - to, usize::MAX) };
         invariant!(vacated.is_none(), "an arena with a span in it is not empty");
     }
-    drop(arenas);
     ledger::publish_large(0, size as isize - before as isize);
+    drop(arenas);
     true
 }
 
@@ -159,7 +165,7 @@ pub fn give_back_kept() -> usize {
             kept.count -= 1;
             drop(kept);
             // SAFETY: off its list, and nobody's.
-            bytes += unsafe { give(span) };
+            bytes += unsafe { give(span, || ()) };
         }
     }
     bytes

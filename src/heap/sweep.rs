@@ -6,7 +6,7 @@
 
 use core::ptr::{self, NonNull};
 
-use super::registry::REGISTRY;
+use super::registry::{self, REGISTRY};
 use super::thread_heap::ThreadHeap;
 use super::{config, large, ledger, local};
 use crate::base::geometry::POOLS_PER_ARENA;
@@ -60,6 +60,7 @@ pub fn sweep_all() -> Swept {
     if rung >= Retention::ReturnArenas {
         swept.add(large::give_back_old(true));
     }
+    swept.bytes += sys::unmap_left();
     swept
 }
 
@@ -103,7 +104,11 @@ pub fn step_old() -> Step {
             let swept = visit(arena, config::retention(), Age::Old);
             Step { swept, last: false }
         }
-        None => Step { swept: large::give_back_old(false), last: true },
+        None => {
+            let mut swept = large::give_back_old(false);
+            swept.bytes += sys::unmap_left();
+            Step { swept, last: true }
+        }
     }
 }
 
@@ -165,7 +170,8 @@ fn with_heap<R>(
         let _inside = heap.enter();
         return Some(work(heap));
     }
-    let _claim = heap.claim()?;
+    // Where the system has no barrier, what ended threads left can be had all the same.
+    let _claim = registry::claim_vacant(heap).or_else(|| heap.claim())?;
     Some(work(heap))
 }
 

@@ -69,9 +69,11 @@ impl Vacated {
         // SAFETY: as above, and it is still mapped.
         unsafe { sys::purge::purge(self.start, ARENA_SIZE) };
         let mut arenas = ARENAS.lock();
-        // Without room for its record it stays mapped for good, unused.
-        let admitted = arenas.admit(Arena::at(self.start));
-        arenas.returned -= usize::from(admitted.is_some());
+        match arenas.admit(Arena::at(self.start)) {
+            Some(()) => arenas.returned -= 1,
+            // SAFETY: mapped, counted, and nobody's.
+            None => unsafe { sys::leave(self.start, ARENA_SIZE) },
+        }
         0
     }
 }
@@ -196,7 +198,7 @@ impl ArenaSet {
         let start = arena.start();
         if self.admit(arena).is_none() {
             // SAFETY: just mapped, and known to nobody.
-            let _ = unsafe { sys::unmap(start, ARENA_SIZE) };
+            unsafe { sys::unmap_or_leave(start, ARENA_SIZE) };
             return None;
         }
         Some(())

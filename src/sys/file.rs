@@ -53,8 +53,9 @@ impl Path {
 }
 
 /// Calls `each` with every line, without its end, until it breaks. `None` if the file cannot be
-/// read, wholly or from some place on.
+/// read, wholly or from some place on. Leaves the error number alone.
 pub fn for_each_line<B>(path: &Path, mut each: impl FnMut(&[u8]) -> ControlFlow<B>) -> Option<B> {
+    let _errno = super::keep_errno();
     let file = File::open(path.as_c_str()?)?;
     let mut lines = Lines::new();
     loop {

@@ -6,6 +6,7 @@ mod errno;
 #[macro_use]
 pub mod fatal;
 mod file;
+mod left;
 pub mod purge;
 mod resident;
 mod room;
@@ -13,6 +14,7 @@ mod thread;
 mod unix;
 
 pub use errno::*;
+pub use left::*;
 pub use resident::*;
 pub use room::Room;
 pub use thread::*;

@@ -24,6 +24,7 @@ pub fn now_ms() -> u64 {
 
 fn clock(id: libc::clockid_t) -> u64 {
     let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    let _errno = super::keep_errno();
     // SAFETY: valid for a write; all zero is a valid value if the call fails.
     let time = unsafe {
         libc::clock_gettime(id, time.as_mut_ptr());

@@ -86,7 +86,7 @@ pub fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
         return Some(start);
     }
     // SAFETY: just mapped, and known to nobody.
-    let _ = unsafe { unmap_uncounted(start, bytes) };
+    unsafe { cut_off(start, bytes) };
     let wide = bytes.checked_add(align)?.checked_sub(page_size())?;
     let start = map(wide)?;
     let before = start.addr().get().wrapping_neg() & (align - 1);
@@ -94,15 +94,30 @@ pub fn map_aligned(bytes: usize, align: usize) -> Option<NonNull<u8>> {
     let aligned = unsafe { start.add(before) };
     if before > 0 {
         // SAFETY: the part in front of the aligned one, known to nobody.
-        let _ = unsafe { unmap_uncounted(start, before) };
+        unsafe { cut_off(start, before) };
     }
     let behind = wide - before - bytes;
     if behind > 0 {
         // SAFETY: the part behind the aligned one, known to nobody.
-        let _ = unsafe { unmap_uncounted(aligned.add(bytes), behind) };
+        unsafe { cut_off(aligned.add(bytes), behind) };
     }
     mapped_more(bytes);
     Some(aligned)
+}
+
+/// Gives back what is mapped beside an aligned place and not counted yet. If the system refuses, it
+/// is counted, and left over.
+///
+/// # Safety
+///
+/// The range is mapped, not counted, and known to nobody.
+unsafe fn cut_off(start: NonNull<u8>, bytes: usize) {
+    // SAFETY: the caller's contract.
+    if !unsafe { unmap_uncounted(start, bytes) } {
+        mapped_more(bytes);
+        // SAFETY: mapped and, by now, counted; nobody's.
+        unsafe { super::leave(start, bytes) };
+    }
 }
 
 /// Gives a range of whole OS pages back, address and all. False if the system refuses (it can, when
@@ -273,10 +288,10 @@ pub fn at_exit(hook: extern "C" fn()) {
     let _ = unsafe { libc::atexit(hook) };
 }
 
-/// Has the three hooks called around every `fork`.
-pub fn at_fork(prepare: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) {
+/// Has the three hooks called around every `fork`. False if the system has no memory for it.
+pub fn at_fork(prepare: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) -> bool {
     // SAFETY: plain function pointers.
-    let _ = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
+    unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) == 0 }
 }
 
 /// A hook at the end of every thread that asked for it.

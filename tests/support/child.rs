@@ -8,8 +8,13 @@ use std::time::{Duration, Instant};
 
 /// Names the test that a child process is to run. Its presence tells a child from its parent.
 const ROLE: &str = "TEST_IN_A_CHILD";
-/// A child that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(150);
+/// A child that takes longer hangs. Seconds; `TEST_PATIENCE_S` is for tests that were asked for more.
+const PATIENCE_S: u64 = 150;
+
+fn patience() -> Duration {
+    let asked = std::env::var("TEST_PATIENCE_S").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(asked.unwrap_or(PATIENCE_S))
+}
 
 /// What a child left behind.
 pub struct Ended {
@@ -56,7 +61,7 @@ fn run(test: &str, settings: &[(&str, &str)]) -> Ended {
         .unwrap();
     let stdout = reading(child.stdout.take().unwrap());
     let stderr = reading(child.stderr.take().unwrap());
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break Some(status);

@@ -107,7 +107,7 @@ pub fn explain() -> Explain {
     explained.large += large.live_requested;
     explained.rounding += large.live_mapped - large.live_requested;
     explained.kept += large.kept - large.kept_purged;
-    explained.purged += large.kept_purged;
+    explained.purged += large.kept_purged + sys::left_bytes();
     explained.mapped = sys::mapped_bytes().0;
     explained
 }
