@@ -2,6 +2,7 @@
 
 use std::alloc::{self, Layout};
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
+use std::hint::black_box;
 use std::panic;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, RwLock, mpsc};
@@ -241,8 +242,8 @@ fn what_no_machine_has_is_refused_with_null_and_the_next_call_works() {
         let layout = Layout::from_size_align(size, align).unwrap();
         // SAFETY: not of size 0.
         unsafe {
-            assert!(alloc::alloc(layout).is_null(), "{layout:?}");
-            assert!(alloc::alloc_zeroed(layout).is_null(), "{layout:?}");
+            assert!(black_box(alloc::alloc(layout)).is_null(), "{layout:?}");
+            assert!(black_box(alloc::alloc_zeroed(layout)).is_null(), "{layout:?}");
         }
         let numbers: Vec<usize> = (0..1000).collect();
         assert_eq!(numbers.iter().sum::<usize>(), 499_500);
@@ -257,7 +258,7 @@ fn a_realloc_to_what_no_machine_has_leaves_the_block_as_it_was() {
         unsafe {
             let block = alloc::alloc(layout);
             block.write_bytes(9, size);
-            assert!(alloc::realloc(block, layout, isize::MAX as usize - 7).is_null());
+            assert!(black_box(alloc::realloc(block, layout, isize::MAX as usize - 7)).is_null());
             assert!(std::slice::from_raw_parts(block, size).iter().all(|&byte| byte == 9));
             alloc::dealloc(block, layout);
         }

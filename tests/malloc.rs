@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// A program that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
+const IS_HARDENED: bool = cfg!(feature = "hardened");
+const FEATURES: &str = if IS_HARDENED { "malloc,hardened" } else { "malloc" };
 const RUNGS: [&str; 5] =
     ["never-shrink", "keep-arenas", "return-arenas", "return-pools", "return-pages"];
 
@@ -27,7 +29,7 @@ fn library() -> &'static Path {
         let target = folder().join("preload");
         let built = Command::new(env!("CARGO"))
             .args(["rustc", "--profile", "preload", "--lib", "--crate-type", "cdylib"])
-            .args(["--features", "malloc", "--target-dir"])
+            .args(["--features", FEATURES, "--target-dir"])
             .arg(&target)
             .args([
                 "--",
@@ -52,6 +54,7 @@ fn program(source: &str) -> PathBuf {
     let compiled = Command::new(compiler)
         .args(["-O1", "-g", "-fno-builtin", "-pthread", "-Wno-deprecated-declarations", "-o"])
         .args([&program, &path])
+        .args(IS_HARDENED.then_some("-DHARDENED"))
         .arg("-ldl")
         .output()
         .unwrap();
@@ -165,7 +168,8 @@ fn an_idle_programs_memory_goes_back_and_a_small_one_has_no_second_thread() {
     std::fs::remove_file(program).unwrap();
 }
 
-const MISTAKES: [(&str, &str); 10] = [
+/// What is said of each mistake under `HIGHWATER_CHECK=1`.
+const CHECKED: &[(&str, &str)] = &[
     ("foreign", "not allocated here"),
     ("inside-span", "freed already, or never allocated"),
     ("inside-large", "not allocated here"),
@@ -178,14 +182,35 @@ const MISTAKES: [(&str, &str); 10] = [
     ("never", "never allocated"),
 ];
 
+/// What the hardened allocator says, whatever the setting. The last ones only it finds.
+const HARDENED: &[(&str, &str)] = &[
+    ("foreign", "free of a foreign address: 0x"),
+    ("inside-span", "free of no block: 0x"),
+    ("inside-large", "free of a foreign address: 0x"),
+    ("span-twice", "free of no block: 0x"),
+    ("large-twice", "free of a foreign address: 0x"),
+    ("inside-small", "free inside a block: 0x"),
+    ("small-twice", "double free: 0x"),
+    ("small-twice-elsewhere", "double free: 0x"),
+    ("small-twice-by-another", "double free: 0x"),
+    ("never", "never handed out among blocks of 112 bytes"),
+    ("overflow", "a block of 112 bytes"),
+    ("after-free", "a free block of 112 bytes"),
+];
+
 #[test]
 fn a_checked_program_ends_at_its_first_wrong_free_with_a_message() {
     let program = program("mistakes.c");
-    for (mistake, message) in MISTAKES {
+    let (mistakes, begins) = match IS_HARDENED {
+        true => (HARDENED, "highwater: "),
+        false => (CHECKED, "highwater: free(0x"),
+    };
+    for (mistake, message) in mistakes {
         let output = preloaded(&program, &[mistake], &[("HIGHWATER_CHECK", "1")]);
         let said = stderr(&output);
         assert!(!output.status.success() && output.stdout.is_empty(), "{mistake} is survived");
-        assert!(said.contains("highwater: free(0x") && said.contains(message), "{mistake}: {said}");
+        assert!(said.starts_with(begins) && said.contains(message), "{mistake}: {said}");
+        assert_eq!(said.lines().count(), 1, "{mistake}: {said}");
     }
     let output = preloaded(&program, &["none"], &[("HIGHWATER_CHECK", "1")]);
     assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
@@ -193,6 +218,7 @@ fn a_checked_program_ends_at_its_first_wrong_free_with_a_message() {
 }
 
 #[test]
+#[cfg(not(feature = "hardened"))]
 fn what_no_record_knows_is_left_alone_and_counted() {
     let program = program("mistakes.c");
     for (mistake, strays) in

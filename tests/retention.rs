@@ -21,6 +21,7 @@ const ARENA: usize = MIB;
 
 fn class_of(size: usize) -> ClassStats {
     let stats = highwater::stats();
+    let size = size.max(block::inner::BLOCK_MIN);
     *stats.classes().find(|class| class.block_size >= size).unwrap()
 }
 
@@ -53,12 +54,13 @@ fn under_never_shrink_the_pools_of_a_class_are_its_high_water_mark() {
         highwater::set_retention(Retention::NeverShrink);
         let sizes: Vec<usize> =
             highwater::stats().classes().map(|class| class.block_size).collect();
+        let served = sizes.iter().position(|&size| size >= block::inner::BLOCK_MIN).unwrap();
         let mut random = Rng::with_seed(7);
         let mut live: Vec<Vec<Block>> = sizes.iter().map(|_| Vec::new()).collect();
         let mut peaks = vec![0; sizes.len()];
         let turns = if cfg!(debug_assertions) { 600 } else { 3000 };
         for _ in 0..turns {
-            let index = random.usize(..sizes.len());
+            let index = random.usize(served..sizes.len());
             let most = 4 * capacity(sizes[index]);
             let wanted = random.usize(..most + 1);
             while live[index].len() > wanted {
@@ -195,11 +197,13 @@ fn under_keep_arenas_resident_memory_does_not_grow_when_phases_shift() {
         held.extend((0..32 * MIB / 48).map(|_| Block::new(48)));
         held.clear();
         let after_the_first = kernel::resident_bytes();
+        // With guards an arena holds less.
+        let more = if cfg!(feature = "hardened") { 2 * MIB } else { MIB };
         for size in [56, 136, 520, 1024, 4096, 50_000] {
             held.extend((0..24 * MIB / size).map(|_| Block::new(size)));
             held.clear();
             let now = kernel::resident_bytes();
-            assert!(now <= after_the_first + MIB, "{size} bytes: {now}, not {after_the_first}");
+            assert!(now <= after_the_first + more, "{size} bytes: {now}, not {after_the_first}");
         }
     });
 }

@@ -132,6 +132,8 @@ fn a_burst_that_stays_away_is_given_back_again_after_the_reluctant_ones() {
         let start = purged();
         drop(boxes(64 * MIB, 1000));
         let given = purged() - start;
-        assert!(given > pages(32 * MIB), "{given} pages, {:?} after the start", begun.elapsed());
+        // With the feature `hardened` the sizes are others, and what was learnt of them is too.
+        let wanted = if cfg!(feature = "hardened") { 8 * MIB } else { 32 * MIB };
+        assert!(given > pages(wanted), "{given} pages, {:?} after the start", begun.elapsed());
     });
 }

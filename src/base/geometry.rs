@@ -8,6 +8,9 @@
 //!             `--------- pool ---------'                  4, 16 or 32 slots of one class
 //!             `-- span ---'                               1 to 128 slots for one large block
 //! ```
+//!
+//! With the feature `hardened` there are guards before and behind the records and at the arena's end:
+//! slots that nobody may touch.
 
 #![forbid(unsafe_code)]
 
@@ -149,10 +152,16 @@ pub const LOCK_SPINS: usize = 60;
 pub const SLOTS_PER_ARENA: usize = ARENA_SIZE / SLOT_SIZE;
 /// Bytes of a pool's or span's record: one cache line, so that two owners never share one.
 pub const RECORD_SIZE: usize = 64;
-/// Slots at the start of an arena that hold its records.
+/// Slots of an arena that hold its records.
 pub const RECORD_SLOTS: usize = SLOTS_PER_ARENA * RECORD_SIZE / SLOT_SIZE;
+/// Slots of one guard: a small pool's place, so that records and pools keep their alignment.
+pub const GUARD_SLOTS: usize = if cfg!(feature = "hardened") { SLOTS_PER_POOL } else { 0 };
+/// Bytes from an arena's start to its records.
+pub const RECORDS_AT: usize = GUARD_SLOTS * SLOT_SIZE;
+/// The first slot that pools and spans can have.
+pub const FIRST_SLOT: usize = GUARD_SLOTS + RECORD_SLOTS + GUARD_SLOTS;
 /// Slots of an arena that pools and spans can have.
-pub const USABLE_SLOTS: usize = SLOTS_PER_ARENA - RECORD_SLOTS;
+pub const USABLE_SLOTS: usize = SLOTS_PER_ARENA - FIRST_SLOT - GUARD_SLOTS;
 /// Slots in one small pool.
 pub const SLOTS_PER_POOL: usize = POOL_SMALL / SLOT_SIZE;
 /// Small pools' places in one arena, the first of which holds the records.

@@ -2,6 +2,7 @@
 //! C's own types need.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(feature = "hardened", allow(dead_code, reason = "there, classes are found by layout"))]
 
 use super::class::SizeClass;
 use super::geometry::{INLINE_MAX, POOL_SMALL_BLOCK_MAX};

@@ -254,10 +254,17 @@ pub unsafe fn free(start: NonNull<u8>) -> bool {
 }
 
 /// Bytes mapped for the large block at `start`; `None` if there is none.
-#[cfg(feature = "malloc")]
+#[cfg(all(feature = "malloc", not(feature = "hardened")))]
 pub fn mapped_at(start: NonNull<u8>) -> Option<usize> {
     // SAFETY: a record in the index is alive.
     LARGE.lock().live.get(start).map(|mapping| unsafe { mapping.as_ref() }.bytes)
+}
+
+/// Bytes asked for the large block at `start`; `None` if there is none.
+#[cfg(feature = "hardened")]
+pub fn requested_at(start: NonNull<u8>) -> Option<usize> {
+    // SAFETY: a record in the index is alive.
+    LARGE.lock().live.get(start).map(|mapping| unsafe { mapping.as_ref() }.requested)
 }
 
 /// Unmaps a mapping. If the system refuses, which it does to a process with too many mappings, its

@@ -79,7 +79,7 @@ impl Index {
     }
 
     /// The record of the mapping at `start`.
-    #[cfg(feature = "malloc")]
+    #[cfg(any(feature = "malloc", feature = "hardened"))]
     pub fn get(&self, start: NonNull<u8>) -> Option<NonNull<Mapping>> {
         self.find(start).map(|(_, record)| record)
     }

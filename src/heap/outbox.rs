@@ -58,7 +58,7 @@ impl Outbox {
     }
 
     /// Whether a block of `pool` is held back. For the owner.
-    #[cfg(feature = "malloc")]
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     pub fn holds(&self, block: NonNull<Block>, pool: &Pool) -> bool {
         let batch = &self.0[place(pool)];
         let mut held = batch.first.get();

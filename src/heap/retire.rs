@@ -29,6 +29,7 @@ impl ThreadHeap {
             self.bin(class).partial[pool.band(class)].remove(pool);
             pool.forget_seen();
         }
+        invariant!(collected <= pool.used(), "no more blocks come back than are used");
         let used = pool.used() - collected;
         let band = pool.set_used(class, used);
         if used == 0 {

@@ -16,9 +16,10 @@ use super::claim::Tenancy;
 use super::outbox::Outbox;
 use super::{ledger, sweeper};
 use crate::base::class::SizeClass;
-#[cfg(feature = "malloc")]
+#[cfg(all(feature = "malloc", not(feature = "hardened")))]
 use crate::base::geometry::POOL_SMALL;
 use crate::mem::block::{self, Block};
+use crate::mem::link;
 use crate::mem::pool::{Owner, Pool};
 use crate::sync::atomic::{
     AtomicPtr, AtomicU8, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
@@ -91,7 +92,7 @@ impl ThreadHeap {
         let current = self.current(class);
         let block = NonNull::new(current.free.get())?;
         // SAFETY: the current list is this heap's, and this is its thread.
-        current.free.set(unsafe { Block::next(block) });
+        current.free.set(unsafe { Block::take_next(block) });
         Some(block.cast())
     }
 
@@ -113,7 +114,7 @@ impl ThreadHeap {
     /// # Safety
     ///
     /// As for [`ThreadHeap::push`]; the class's pools are small ones.
-    #[cfg(feature = "malloc")]
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     #[inline(always)]
     pub unsafe fn push_small(&'static self, block: NonNull<u8>, class: SizeClass) {
         if !self.push_current(block, class, POOL_SMALL) {
@@ -129,10 +130,8 @@ impl ThreadHeap {
         if block.addr().get().wrapping_sub(current.base.get()) >= pool_size {
             return false;
         }
-        let block = block.cast::<Block>();
         // SAFETY: the callers' contract: the block was given up.
-        unsafe { Block::set_next(block, current.free.get()) };
-        current.free.set(block.as_ptr());
+        unsafe { link::put(block.cast(), &current.free) };
         true
     }
 
@@ -142,7 +141,7 @@ impl ThreadHeap {
         unsafe { self.push_to(Pool::of(block, class), block, class) };
     }
 
-    #[cfg(feature = "malloc")]
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     #[inline(never)]
     unsafe fn push_small_elsewhere(&'static self, block: NonNull<u8>, class: SizeClass) {
         // SAFETY: the callers' contract.
@@ -167,10 +166,8 @@ impl ThreadHeap {
             // SAFETY: the caller's contract.
             return unsafe { self.push_when_unclaimed(pool, block, class) };
         }
-        let block = block.cast::<Block>();
         // SAFETY: the caller gave the block up.
-        unsafe { Block::set_next(block, pool.free.get()) };
-        pool.free.set(block.as_ptr());
+        unsafe { link::put(block.cast(), &pool.free) };
         // One after the other, so that each branch uses the flags of its own subtraction.
         let countdown = u32::from(pool.countdown.get()) - 1;
         pool.countdown.set(countdown as u16);

@@ -4,11 +4,15 @@
 use core::ops::Range;
 use core::ptr::NonNull;
 
+use super::link;
 use super::pool::Pool;
 use super::slots::SlotSet;
-use crate::base::geometry::{ARENA_SIZE, RECORD_SLOTS, SLOT_SIZE, SLOTS_PER_ARENA, USABLE_SLOTS};
+use crate::base::geometry::{
+    ARENA_SIZE, FIRST_SLOT, GUARD_SLOTS, RECORD_SLOTS, SLOT_SIZE, SLOTS_PER_ARENA, USABLE_SLOTS,
+};
 use crate::sync::word::WordSize;
 use crate::sys;
+use crate::sys::guard;
 use crate::sys::purge::Batch;
 
 /// Free slots of all arenas that may be resident. Changed under the set's lock.
@@ -26,6 +30,12 @@ fn idle_slots_more(slots: usize) {
 fn idle_slots_less(slots: usize) {
     IDLE_SLOTS.set(IDLE_SLOTS.get() - slots);
 }
+
+/// Where guards begin: before the records, behind them, and at the arena's end.
+const GUARDS: [usize; 3] = [0, GUARD_SLOTS + RECORD_SLOTS, SLOTS_PER_ARENA - GUARD_SLOTS];
+
+/// The slots that pools and spans can have.
+const USABLE: Range<usize> = FIRST_SLOT..SLOTS_PER_ARENA - GUARD_SLOTS;
 
 /// What an arena's own first record holds: the way to the arena's record.
 pub struct ArenaTag {
@@ -88,14 +98,20 @@ pub enum Place<'a> {
 impl Arena {
     /// Maps an arena; `None` if the system gives no memory.
     pub fn map() -> Option<Arena> {
-        sys::map_aligned(ARENA_SIZE, ARENA_SIZE).map(Arena::at)
+        let start = sys::map_aligned(ARENA_SIZE, ARENA_SIZE)?;
+        link::start();
+        for slot in GUARDS {
+            // SAFETY: slots of the arena that are neither records nor ever handed out.
+            unsafe { guard::install(start.add(slot * SLOT_SIZE), GUARD_SLOTS * SLOT_SIZE) };
+        }
+        Some(Arena::at(start))
     }
 
     /// An arena of zeroed memory that is mapped from `start` on, a multiple of its size.
     pub fn at(start: NonNull<u8>) -> Arena {
         start.as_ptr().expose_provenance();
         let mut free = SlotSet::empty();
-        free.insert(RECORD_SLOTS..SLOTS_PER_ARENA);
+        free.insert(USABLE);
         let none = core::ptr::null_mut();
         Arena {
             start,
@@ -199,9 +215,10 @@ impl Arena {
         self.free_slots == USABLE_SLOTS
     }
 
-    /// Takes the lowest `slots` free slots in a row that start at a multiple of `align` slots.
+    /// Takes the lowest `slots` free slots in a row that start at a multiple of `align` slots; with the
+    /// feature `hardened`, a pool takes some of the lowest.
     pub fn take(&mut self, slots: usize, align: usize) -> Option<Taken> {
-        let first = self.free.find(slots, align)?;
+        let first = link::place(&self.free, slots, align)?;
         let range = first..first + slots;
         let refaulted = self.purged.count_in(range.clone());
         let resident = self.occupy(range);
@@ -269,9 +286,9 @@ impl Arena {
 
     /// Calls `each` with every pool, span and run of free slots in it, by rising addresses.
     pub fn for_each_place(&self, mut each: impl FnMut(Place<'_>)) {
-        let mut slot = RECORD_SLOTS;
+        let mut slot = USABLE.start;
         let mut free = self.free.run(slot);
-        while slot < SLOTS_PER_ARENA {
+        while slot < USABLE.end {
             if let Some(run) = free.take_if(|run| run.start == slot) {
                 let (slots, purged) = (run.len(), self.purged.count_in(run.clone()));
                 each(Place::Free { slots, purged });
@@ -295,6 +312,6 @@ impl Arena {
     /// Checks that the set of free slots and their number agree.
     pub fn check(&self) {
         invariant!(self.free.count() == self.free_slots, "free slots are counted");
-        invariant!(!self.free.contains_any(0..RECORD_SLOTS), "records are never free");
+        invariant!(!self.free.contains_any(0..FIRST_SLOT), "records are never free");
     }
 }

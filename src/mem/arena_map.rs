@@ -8,6 +8,7 @@
 
 use core::ptr::NonNull;
 
+#[cfg(feature = "malloc")]
 use super::arena_set::ArenaSet;
 use crate::base::geometry::ARENA_SIZE;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -61,6 +62,7 @@ impl Map {
 
 /// Whether `address` lies in an arena from which blocks are taken back without a check. Stable for
 /// who holds a block there.
+#[cfg(all(feature = "malloc", not(feature = "hardened")))]
 #[inline(always)]
 pub fn is_trusted(address: usize) -> bool {
     TRUSTED.contains(address)
@@ -91,12 +93,14 @@ pub fn remove(start: NonNull<u8>) {
 }
 
 /// From now on no arena is trusted. Under the set's lock.
+#[cfg(feature = "malloc")]
 pub fn trust_none(arenas: &ArenaSet) {
     CHECKED.store(true, Relaxed);
     arenas.for_each(|arena| TRUSTED.remove(arena.start().addr().get()));
 }
 
 /// Whether no arena is trusted.
+#[cfg(all(feature = "malloc", not(feature = "hardened")))]
 pub fn is_checked() -> bool {
     CHECKED.load(Relaxed)
 }

@@ -208,7 +208,7 @@ impl ArenaSet {
     fn admit(&mut self, arena: Arena) -> Option<()> {
         let start = arena.start();
         let mut record = self.store.add(arena)?;
-        #[cfg(feature = "malloc")]
+        #[cfg(any(feature = "malloc", feature = "hardened"))]
         if !super::arena_map::insert(start) {
             // SAFETY: just made, and known to nobody.
             unsafe { self.store.remove(record) };
@@ -341,7 +341,7 @@ impl ArenaSet {
     }
 
     fn remove(&mut self, arena: &mut Arena) -> Vacated {
-        #[cfg(feature = "malloc")]
+        #[cfg(any(feature = "malloc", feature = "hardened"))]
         super::arena_map::remove(arena.start());
         self.unlist(arena, USABLE_SLOTS);
         arena.forget();

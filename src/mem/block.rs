@@ -1,10 +1,13 @@
-//! A free block: its first word links it to the next. A block in use is the user's alone.
+//! A free block: what it begins with links it to the next (`link.rs`). A block in use is the user's alone.
 
 use core::ptr::{self, NonNull};
 
-/// A free block. At least eight bytes, aligned to eight.
+use super::link::{self, Link};
+
+/// A free block. At least as large as a link, aligned to eight.
+#[repr(transparent)]
 pub struct Block {
-    next: *mut Block,
+    _link: Link,
 }
 
 impl Block {
@@ -15,30 +18,42 @@ impl Block {
     /// The block is free, on a list, and the caller owns that list.
     #[inline(always)]
     pub unsafe fn next(block: NonNull<Block>) -> *mut Block {
-        // SAFETY: a listed block's first word is the link that `set_next` wrote.
-        unsafe { (*block.as_ptr()).next }
+        // SAFETY: a listed block begins with the link that `set_next` wrote.
+        unsafe { Link::read(block.cast()) }
+    }
+
+    /// As [`Block::next`], of the list's first block, which leaves it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Block::next`].
+    #[inline(always)]
+    pub unsafe fn take_next(block: NonNull<Block>) -> *mut Block {
+        // SAFETY: as in `next`.
+        unsafe { Link::take(block.cast()) }
     }
 
     /// Makes `block` a free one whose list goes on with `next`.
     ///
     /// # Safety
     ///
-    /// * `block` is at least eight bytes, aligned to eight, valid for a write, and used by nobody.
+    /// * `block` is as large as a link, aligned to eight, valid for a write, and used by nobody.
     #[inline(always)]
     pub unsafe fn set_next(block: NonNull<Block>, next: *mut Block) {
         // SAFETY: the caller gave the block up.
-        unsafe { block.write(Block { next }) };
+        unsafe { Link::write(block.cast(), next) };
     }
 }
 
-/// Links `count` blocks of `size` bytes from `start` upwards into a list; returns the first.
+/// Links `count` blocks of `size` bytes from `start` upwards into a list, as they lie or, with the feature
+/// `hardened`, in no order; returns the first.
 ///
 /// # Safety
 ///
 /// `start` is followed by `count * size` writable bytes that nobody uses; `count` is not 0.
 pub unsafe fn carve(start: NonNull<u8>, size: usize, count: usize) -> NonNull<Block> {
     let mut next = NONE;
-    for index in (0..count).rev() {
+    for index in link::order(count) {
         // SAFETY: below `count`, so within the range.
         let block = unsafe { start.add(index * size) }.cast::<Block>();
         // SAFETY: the range is the caller's to give, and its blocks are multiples of eight bytes.

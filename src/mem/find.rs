@@ -18,6 +18,7 @@ pub enum Found {
     Nothing,
 }
 
+#[cfg(all(feature = "malloc", not(feature = "hardened")))]
 impl Pool {
     /// The class whose blocks it holds, if this is the record of a small pool: one read and a compare.
     #[inline(always)]

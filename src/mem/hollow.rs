@@ -17,6 +17,8 @@ use core::ptr::NonNull;
 use super::block::{self, Block};
 use super::pool::Pool;
 use crate::base::geometry::{POOL_BIG, SLOT_SIZE};
+#[cfg(feature = "hardened")]
+use crate::sys;
 
 /// OS pages that a pool's record can tell apart.
 const PAGES_MAX: usize = u32::BITS as usize;
@@ -200,6 +202,13 @@ impl Pool {
         }
         self.set_purged(now, self.absent() - count);
         Some((NonNull::new(list)?, count, used_again.count_ones()))
+    }
+
+    /// Whether the block at `offset` from the pool's start reaches into a purged OS page.
+    #[cfg(feature = "hardened")]
+    pub fn is_absent(&self, offset: usize) -> bool {
+        Grid::of(self, sys::page_size())
+            .is_some_and(|grid| grid.pages_at(offset) & self.purged() != 0)
     }
 
     fn offset_of(&self, block: NonNull<Block>) -> usize {

@@ -2,14 +2,18 @@
 //! when to give back is said by the callers, in numbers.
 
 pub mod arena;
-#[cfg(feature = "malloc")]
+#[cfg(any(feature = "malloc", feature = "hardened"))]
 pub mod arena_map;
 pub mod arena_set;
 pub mod block;
-#[cfg(feature = "malloc")]
+#[cfg(any(feature = "malloc", feature = "hardened"))]
 pub mod find;
 pub mod hollow;
+#[cfg_attr(feature = "hardened", path = "link_hardened.rs")]
+pub mod link;
 pub mod pool;
 pub mod remote;
+#[cfg(feature = "hardened")]
+pub mod secret;
 pub mod slots;
 pub mod store;

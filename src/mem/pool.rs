@@ -28,9 +28,10 @@ use core::ptr::NonNull;
 
 use super::arena::ArenaTag;
 use super::block::{self, Block};
+use super::link;
 use super::remote::Remote;
 use crate::base::class::SizeClass;
-use crate::base::geometry::{ARENA_SIZE, POOL_SMALL, RECORD_SIZE, SLOT_SIZE};
+use crate::base::geometry::{ARENA_SIZE, POOL_SMALL, RECORD_SIZE, RECORDS_AT, SLOT_SIZE};
 use crate::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use crate::sync::word::{Word8, Word16, Word32, WordPtr};
 
@@ -124,7 +125,7 @@ impl Pool {
     }
 
     /// The record of the small pool that holds `block`.
-    #[cfg(feature = "malloc")]
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     #[inline(always)]
     pub fn of_small(block: NonNull<u8>) -> NonNull<Pool> {
         Self::at_aligned(block.addr().get() & !(POOL_SMALL - 1))
@@ -138,7 +139,7 @@ impl Pool {
     fn at_aligned(start: usize) -> NonNull<Pool> {
         let arena = start & !(ARENA_SIZE - 1);
         let slot = (start / ARENA_SIZE) % (POOL_SMALL / SLOT_SIZE) * SLOT_SIZE;
-        let place = (start % ARENA_SIZE) / POOL_SMALL * RECORD_SIZE;
+        let place = RECORDS_AT + (start % ARENA_SIZE) / POOL_SMALL * RECORD_SIZE;
         let record = core::ptr::with_exposed_provenance_mut::<Pool>(arena + slot + place);
         // SAFETY: no arena is at address 0.
         unsafe { NonNull::new_unchecked(record) }
@@ -157,7 +158,7 @@ impl Pool {
     /// The first byte of the pool or span that this is the record of.
     pub fn start(&self) -> NonNull<u8> {
         let record = core::ptr::from_ref(self).addr();
-        let (arena, within) = (record & !(ARENA_SIZE - 1), record % ARENA_SIZE);
+        let (arena, within) = (record & !(ARENA_SIZE - 1), record % ARENA_SIZE - RECORDS_AT);
         let quarters = POOL_SMALL / SLOT_SIZE;
         let quarter = (within / SLOT_SIZE) ^ ((record / ARENA_SIZE) % quarters);
         let place = within % SLOT_SIZE / RECORD_SIZE;
@@ -397,7 +398,8 @@ impl Pool {
     ///
     /// The caller owns the pool, which is of `class`.
     pub unsafe fn straighten(&self, class: SizeClass) {
-        if !Self::has_many(class) || self.absent() != 0 || self.carved() == 0 {
+        let is_worth_it = link::KEEPS_ORDER && Self::has_many(class);
+        if !is_worth_it || self.absent() != 0 || self.carved() == 0 {
             return;
         }
         // SAFETY: the caller owns the pool, so its list, on which all its blocks are.

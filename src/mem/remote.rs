@@ -50,7 +50,7 @@ impl Pool {
     /// # Safety
     ///
     /// The caller owns the pool.
-    #[cfg(feature = "malloc")]
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     pub unsafe fn waits(&self, block: NonNull<Block>) -> bool {
         // Acquire pairs with the Release in `post`.
         let word = self.remote.0.load(Acquire);

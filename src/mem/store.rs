@@ -7,6 +7,7 @@ use core::ptr::NonNull;
 
 use crate::base::geometry::STORE_CHUNK;
 use crate::sys;
+use crate::sys::guard;
 
 /// Room for records of type `T`. Freed room is reused, last freed first.
 pub struct Store<T> {
@@ -31,7 +32,7 @@ impl<T> Store<T> {
     /// Without any chunk.
     pub const fn new() -> Self {
         const { assert!(align_of::<T>() <= 64 && size_of::<T>() >= size_of::<Vacant>()) };
-        const { assert!(Self::ROOM <= STORE_CHUNK) };
+        const { assert!(Self::ROOM <= STORE_CHUNK / 2) };
         Self { free: None, next: 0, left: 0, chunk: None, bytes: 0, _records: PhantomData }
     }
 
@@ -73,9 +74,13 @@ impl<T> Store<T> {
 
     fn carve(&mut self) -> Option<NonNull<T>> {
         if self.left < Self::ROOM {
-            self.chunk = Some(sys::map_aligned(STORE_CHUNK, STORE_CHUNK)?);
+            let chunk = sys::map_aligned(STORE_CHUNK, STORE_CHUNK)?;
+            let guarded = guard::bytes_before(STORE_CHUNK);
+            // SAFETY: just mapped, and no record lies there.
+            unsafe { guard::install(chunk, guarded) };
+            self.chunk = Some(chunk);
             self.bytes += STORE_CHUNK;
-            (self.next, self.left) = (0, STORE_CHUNK);
+            (self.next, self.left) = (guarded, STORE_CHUNK - guarded);
         }
         // SAFETY: `left` says that so much is left of the chunk behind `next`.
         let room = unsafe { self.chunk?.add(self.next) };

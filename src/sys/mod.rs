@@ -6,8 +6,12 @@ mod errno;
 #[macro_use]
 pub mod fatal;
 mod file;
+#[cfg_attr(feature = "hardened", path = "guard_hardened.rs")]
+pub mod guard;
 mod left;
 pub mod purge;
+#[cfg(feature = "hardened")]
+mod random;
 mod resident;
 mod room;
 mod thread;
@@ -15,6 +19,8 @@ mod unix;
 
 pub use errno::*;
 pub use left::*;
+#[cfg(feature = "hardened")]
+pub use random::random_word;
 pub use resident::*;
 pub use room::Room;
 pub use thread::*;

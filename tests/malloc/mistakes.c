@@ -1,4 +1,4 @@
-// One mistake, named by the argument. Survives it, but for HIGHWATER_CHECK=1.
+// One mistake, named by the argument. Survives it, but for HIGHWATER_CHECK=1; the last two are for the hardened library.
 #include "need.h"
 #include <pthread.h>
 #include <sys/mman.h>
@@ -50,6 +50,13 @@ int main(int count, char **arguments) {
         free(kept);
     } else if (!strcmp(what, "never")) {
         free(small + 100 * 112);
+    } else if (!strcmp(what, "overflow")) {
+        small[100] = 0;
+        free(small);
+    } else if (!strcmp(what, "after-free")) {
+        free(small);
+        small[3] ^= 1;
+        for (int i = 0; i < 1000; i++) NEED(hide(malloc(100)));
     } else {
         NEED(!strcmp(what, "none"));
         free(small);

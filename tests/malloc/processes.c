@@ -20,7 +20,7 @@ static void *works(void *argument) {
     while (!over) {
         uint64_t random = next_random(&state);
         free(held[random & 255]);
-        NEED(held[random & 255] = malloc(random >> 48));
+        NEED(held[random & 255] = malloc(1 + (random >> 48)));
         held[random & 255][0] = 1;
     }
     for (int i = 0; i < 256; i++) free(held[i]);

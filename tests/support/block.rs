@@ -1,13 +1,16 @@
 //! Blocks of an allocator that is called by its trait, in a test that lives on the system's: what is counted
 //! is what the test asked for.
 
+#[path = "inner.rs"]
+pub mod inner;
+
 use std::alloc::{GlobalAlloc, Layout};
 
 use highwater::Highwater;
 
 pub static HIGHWATER: Highwater = Highwater::new();
 
-/// A block, filled, so that it is resident.
+/// A block, filled, so that it is resident. With the feature `hardened` its size includes what that takes.
 pub struct Block {
     pub at: *mut u8,
     layout: Layout,
@@ -18,12 +21,12 @@ unsafe impl Send for Block {}
 
 impl Block {
     pub fn new(size: usize) -> Self {
-        let layout = Layout::from_size_align(size, 8).unwrap();
-        // SAFETY: not of size 0.
+        let layout = inner::asking_for(size);
+        // SAFETY: the allocator takes layouts of size 0 too.
         let at = unsafe { HIGHWATER.alloc(layout) };
         assert!(!at.is_null());
         // SAFETY: a block of this size, ours.
-        unsafe { at.write_bytes(0xA5, size) };
+        unsafe { at.write_bytes(0xA5, layout.size()) };
         Block { at, layout }
     }
 }

@@ -1,5 +1,8 @@
 //! What should be true of the allocator, by a simpler reckoning: a map of live ranges and some sums.
 
+#[path = "inner.rs"]
+mod inner;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::collections::BTreeMap;
 
@@ -40,7 +43,7 @@ impl Model {
 
     /// The block size of a small request; `None` for a larger one.
     fn block_size(&self, layout: Layout) -> Option<usize> {
-        let (size, align) = (layout.size(), layout.align());
+        let (size, align) = (inner::size(layout), layout.align());
         let bytes = match align {
             0..=8 => size,
             _ => size.max(1).next_multiple_of(align),
@@ -52,7 +55,7 @@ impl Model {
     }
 
     fn cost(&self, layout: Layout) -> usize {
-        self.block_size(layout).unwrap_or(layout.size())
+        self.block_size(layout).unwrap_or(inner::size(layout))
     }
 
     fn begin(&mut self, at: *mut u8, layout: Layout) {
@@ -161,7 +164,7 @@ impl Model {
                 Some(size) => live[self.block_sizes.binary_search(&size).unwrap()] += 1,
                 None => {
                     (large_blocks, large_bytes) =
-                        (large_blocks + 1, large_bytes + block.layout.size())
+                        (large_blocks + 1, large_bytes + inner::size(block.layout))
                 }
             }
         }

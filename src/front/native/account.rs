@@ -8,7 +8,7 @@
 use core::fmt::Write;
 
 use crate::base::class::SizeClass;
-use crate::base::geometry::{RECORD_SLOTS, SLOT_SIZE};
+use crate::base::geometry::{SLOT_SIZE, SLOTS_PER_ARENA, USABLE_SLOTS};
 use crate::front::explain::Explain;
 use crate::heap::large;
 use crate::heap::local;
@@ -25,7 +25,7 @@ impl Explain {
     fn add_arena(&mut self, arena: &Arena, own: &ThreadHeap) {
         let (touched, purged) = (arena.free_touched_slots(), arena.purged_slots());
         self.purged += purged * SLOT_SIZE;
-        self.records += RECORD_SLOTS * SLOT_SIZE;
+        self.records += (SLOTS_PER_ARENA - USABLE_SLOTS) * SLOT_SIZE;
         self.empty += touched * SLOT_SIZE;
         self.uncarved += (arena.free_slots() - touched - purged) * SLOT_SIZE;
         arena.for_each_record(|_, record| match record.state() {

@@ -1,6 +1,7 @@
-//! [`Highwater`], the allocator that a program installs.
+//! [`Highwater`], the allocator that a program installs. Its [`GlobalAlloc`](core::alloc::GlobalAlloc) is the
+//! door (`door.rs`), through which the program comes in.
 
-use core::alloc::{GlobalAlloc, Layout};
+use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 use super::settings;
@@ -37,7 +38,7 @@ impl Default for Highwater {
 }
 
 /// Where a block of some layout lives: told by the layout alone, at both ends of its life.
-enum Home {
+pub(super) enum Home {
     Pool(SizeClass),
     Span,
     Large,
@@ -45,7 +46,7 @@ enum Home {
 
 impl Home {
     #[inline(always)]
-    fn of(size: usize, align: usize) -> Home {
+    pub(super) fn of(size: usize, align: usize) -> Home {
         match SizeClass::of(size, align) {
             Some(class) => Home::Pool(class),
             None if span::fits(size, align) => Home::Span,
@@ -126,6 +127,53 @@ impl Highwater {
     /// ```
     pub const fn with_soft_limit(self, limit: SoftLimit) -> Self {
         Self { soft_limit: limit, ..self }
+    }
+
+    /// A block for `layout`, or null.
+    #[inline(always)]
+    pub(super) fn serve(&self, layout: Layout) -> *mut u8 {
+        let Some(class) = SizeClass::inlined(layout.size(), layout.align()) else {
+            return self.alloc_more(layout).0;
+        };
+        self.serve_pooled(class)
+    }
+
+    /// A block of `class`, or null.
+    #[inline(always)]
+    pub(super) fn serve_pooled(&self, class: SizeClass) -> *mut u8 {
+        match local::heap().pop(class) {
+            Some(block) => block.as_ptr(),
+            None => self.refill(class),
+        }
+    }
+
+    /// As [`Highwater::serve`], all bytes zero.
+    #[inline(always)]
+    pub(super) fn serve_zeroed(&self, layout: Layout) -> *mut u8 {
+        let (block, zero) = match SizeClass::inlined(layout.size(), layout.align()) {
+            Some(_) => (self.serve(layout), false),
+            None => self.alloc_more(layout),
+        };
+        if !zero && !block.is_null() {
+            // SAFETY: a block of at least this size, just allocated.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        block
+    }
+
+    /// Takes back what [`Highwater::serve`] gave.
+    ///
+    /// # Safety
+    ///
+    /// `block` was served for `layout`, and nobody uses it any more.
+    #[inline(always)]
+    pub(super) unsafe fn take_back(block: NonNull<u8>, layout: Layout) {
+        match SizeClass::inlined(layout.size(), layout.align()) {
+            // SAFETY: allocated with this layout, so of this class.
+            Some(class) => unsafe { local::heap().push(block, class) },
+            // SAFETY: the caller's contract.
+            None => unsafe { Self::dealloc_more(block, layout) },
+        }
     }
 
     /// The current list is exhausted, or the thread has no heap yet.
@@ -210,7 +258,7 @@ impl Highwater {
         } else {
             // SAFETY: as above.
             let known = unsafe { large::free(block) };
-            debug_assert!(known, "a large block is known");
+            invariant!(known, "a large block that is freed is one in use");
         }
     }
 
@@ -220,7 +268,11 @@ impl Highwater {
     ///
     /// As for [`GlobalAlloc::realloc`].
     #[inline(never)]
-    unsafe fn resize(block: NonNull<u8>, layout: Layout, size: usize) -> Option<NonNull<u8>> {
+    pub(super) unsafe fn resize(
+        block: NonNull<u8>,
+        layout: Layout,
+        size: usize,
+    ) -> Option<NonNull<u8>> {
         let align = layout.align();
         match (Home::of(layout.size(), align), Home::of(size, align)) {
             (Home::Pool(from), Home::Pool(to)) => (from == to).then_some(block),
@@ -234,77 +286,6 @@ impl Highwater {
             },
             _ => None,
         }
-    }
-}
-
-// SAFETY: blocks come from mapped memory that no other block overlaps, at least as large and as
-// aligned as asked (class.rs tests every size); nothing here unwinds or allocates from elsewhere.
-unsafe impl GlobalAlloc for Highwater {
-    #[inline]
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Some(class) = SizeClass::inlined(layout.size(), layout.align()) else {
-            return self.alloc_more(layout).0;
-        };
-        match local::heap().pop(class) {
-            Some(block) => block.as_ptr(),
-            None => self.refill(class),
-        }
-    }
-
-    #[inline]
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller passes a block that `alloc` returned, which is not null.
-        let block = unsafe { NonNull::new_unchecked(block) };
-        match SizeClass::inlined(layout.size(), layout.align()) {
-            // SAFETY: allocated with this layout, so of this class.
-            Some(class) => unsafe { local::heap().push(block, class) },
-            // SAFETY: the caller's contract.
-            None => unsafe { Self::dealloc_more(block, layout) },
-        }
-    }
-
-    #[inline]
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let (block, zero) = match SizeClass::inlined(layout.size(), layout.align()) {
-            // SAFETY: the caller's contract.
-            Some(_) => (unsafe { self.alloc(layout) }, false),
-            None => self.alloc_more(layout),
-        };
-        if !zero && !block.is_null() {
-            // SAFETY: a block of at least this size, just allocated.
-            unsafe { block.write_bytes(0, layout.size()) };
-        }
-        block
-    }
-
-    // Not inlined: what it saves is little beside the copy, and every growing collection has a call.
-    #[inline(never)]
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let align = layout.align();
-        match (SizeClass::inlined(layout.size(), align), SizeClass::inlined(size, align)) {
-            (Some(from), Some(to)) if from == to => return block,
-            (Some(_), Some(_)) => {}
-            _ => {
-                // SAFETY: the caller passes a block that `alloc` returned, which is not null.
-                let old = unsafe { NonNull::new_unchecked(block) };
-                // SAFETY: the caller's contract.
-                if let Some(resized) = unsafe { Self::resize(old, layout, size) } {
-                    return resized.as_ptr();
-                }
-            }
-        }
-        // SAFETY: the caller has checked that `size` and the alignment make a layout.
-        let wanted = unsafe { Layout::from_size_align_unchecked(size, align) };
-        // SAFETY: as for `alloc`.
-        let new = unsafe { self.alloc(wanted) };
-        if !new.is_null() {
-            // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
-            unsafe {
-                ptr::copy_nonoverlapping(block, new, layout.size().min(size));
-                self.dealloc(block, layout);
-            }
-        }
-        new
     }
 }
 

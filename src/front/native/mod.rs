@@ -1,11 +1,19 @@
 //! The allocator as a program sees it.
 
 mod account;
+#[cfg_attr(feature = "hardened", path = "door_hardened.rs")]
+mod door;
+#[cfg(feature = "hardened")]
+mod fault;
 mod gather;
 mod global;
+#[cfg(feature = "hardened")]
+mod guarded;
 #[cfg(feature = "malloc")]
 mod malloc;
 mod meter;
+#[cfg(feature = "hardened")]
+mod seal;
 mod settings;
 mod survey;
 

@@ -64,8 +64,8 @@ impl Programs {
     /// # Errors
     ///
     /// A sentence, if it does not build.
-    pub fn build_paths() -> Result<Programs> {
-        let built = build(Linking::Optimised, "work", &["--bin", "speed-paths"])?;
+    pub fn build_paths(feature: &str) -> Result<Programs> {
+        let built = build(Linking::Optimised, feature, &["--bin", "speed-paths"])?;
         Ok(Programs(built.ok_or("the program does not build; cargo's messages are above")?))
     }
 

@@ -1,21 +1,19 @@
 //! Allocating by size, and taking blocks back by address.
+//!
+//! `blocks_hardened.rs` takes this file's place with the feature `hardened`.
 
 use core::ptr::{self, NonNull};
 
-use super::super::settings;
 use super::check;
+use super::serve::{REQUEST_MAX, allocate_at, refill, refused};
 use crate::base::class::SizeClass;
 use crate::base::geometry::SLOT_SIZE;
 use crate::base::malloc_class::MALLOC_ALIGN;
-use crate::heap::{large, local, span, sweeper, watch};
+use crate::heap::{large, local, span};
 use crate::mem::arena_map;
 use crate::mem::find::{Found, find};
 use crate::mem::pool::Pool;
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use crate::sys;
-
-/// The largest request that is not refused at once, bytes: what the difference of two pointers can say.
-const REQUEST_MAX: usize = isize::MAX as usize;
 
 /// A smaller request keeps its block if it wastes less than one part in so many of it.
 const SHRINK_KEEPS: usize = 4;
@@ -61,47 +59,6 @@ pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
 #[inline(never)]
 fn allocate_more(size: usize) -> *mut u8 {
     allocate_at(size, MALLOC_ALIGN).0
-}
-
-/// A block, or null, and whether all its bytes are known to be zero.
-fn allocate_at(size: usize, align: usize) -> (*mut u8, bool) {
-    if size > REQUEST_MAX {
-        return (refused(), false);
-    }
-    if let Some(class) = SizeClass::of(size, align) {
-        let block = local::heap().pop(class);
-        return (block.map_or_else(|| refill(class), NonNull::as_ptr), false);
-    }
-    settings::read_environment_once();
-    // A span that nothing was asked of is a kept one.
-    let size = size.max(1);
-    let found = match span::fits(size, align) {
-        true => span::alloc(size, align),
-        false => large::alloc(size, align),
-    };
-    sweeper::start_if_due();
-    found.map_or_else(|| (refused(), false), |(block, zero)| (block.as_ptr(), zero))
-}
-
-/// The current list is exhausted, or the thread has no heap yet.
-#[cold]
-#[inline(never)]
-fn refill(class: SizeClass) -> *mut u8 {
-    settings::read_environment_once();
-    let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
-    sweeper::start_if_due();
-    let Some(block) = block.flatten() else { return refused() };
-    if local::heap().is_nobody() {
-        watch::allocated(class);
-    }
-    block.as_ptr()
-}
-
-/// Null, and the error number that says why.
-#[cold]
-pub fn refused() -> *mut u8 {
-    sys::set_errno(libc::ENOMEM);
-    ptr::null_mut()
 }
 
 /// Takes a block back; null is none.

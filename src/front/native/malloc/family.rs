@@ -7,7 +7,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 
 use super::super::global::trim;
-use super::blocks;
+use super::{blocks, serve};
 use crate::sys;
 
 /// A block of `size` bytes at a multiple of 16; null, and `ENOMEM`, if there is no memory.
@@ -32,7 +32,7 @@ pub unsafe extern "C-unwind" fn free(block: *mut c_void) {
 pub extern "C-unwind" fn calloc(count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
         Some(bytes) => blocks::allocate_zeroed(bytes).cast(),
-        None => blocks::refused().cast(),
+        None => serve::refused().cast(),
     }
 }
 
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn reallocarray(
     match count.checked_mul(size) {
         // SAFETY: the caller's contract.
         Some(bytes) => unsafe { realloc(block, bytes) },
-        None => blocks::refused().cast(),
+        None => serve::refused().cast(),
     }
 }
 
@@ -128,7 +128,7 @@ pub extern "C" fn valloc(size: usize) -> *mut c_void {
 pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
     match size.max(1).checked_next_multiple_of(sys::page_size()) {
         Some(bytes) => valloc(bytes),
-        None => blocks::refused().cast(),
+        None => serve::refused().cast(),
     }
 }
 

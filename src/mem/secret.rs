@@ -1,0 +1,40 @@
+//! What of the hardened allocator's arithmetic nobody outside the process knows: two words, chosen before
+//! the first block is there, and the same in a forked child.
+
+#![forbid(unsafe_code)]
+
+use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use crate::sys;
+
+static KEY: AtomicUsize = AtomicUsize::new(0);
+static FACTOR: AtomicUsize = AtomicUsize::new(0);
+static TURNS: AtomicUsize = AtomicUsize::new(0);
+
+/// Chooses the words, unless somebody has.
+pub fn start() {
+    if FACTOR.load(Relaxed) == 0 {
+        // Of two threads that both come first, one sets each word, and both go on with what is there.
+        let _ = KEY.compare_exchange(0, sys::random_word() | 1, Relaxed, Relaxed);
+        let _ = FACTOR.compare_exchange(0, sys::random_word() | 1, Relaxed, Relaxed);
+    }
+}
+
+/// What links are hidden with.
+#[inline(always)]
+pub fn key() -> usize {
+    KEY.load(Relaxed)
+}
+
+/// A word that tells whether `at` and `what` are still those that it was made of; its high bits tell most.
+#[inline(always)]
+pub fn mix(at: usize, what: usize) -> usize {
+    let mixed = (at ^ what.rotate_left(usize::BITS / 2) ^ key()).wrapping_mul(FACTOR.load(Relaxed));
+    mixed ^ (mixed >> (usize::BITS / 2))
+}
+
+/// A number below `bound`, which is not 0 and far below 2^32.
+pub fn below(bound: usize) -> usize {
+    let turn = TURNS.fetch_add(1, Relaxed);
+    let high = mix(mix(turn, bound), turn) >> (usize::BITS / 2);
+    (high * bound) >> (usize::BITS / 2)
+}

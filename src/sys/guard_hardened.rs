@@ -1,0 +1,70 @@
+//! Guards: OS pages that nobody may touch, so that a write that runs on ends the process there.
+//!
+//! A guard costs no memory. Linux 6.13 and later keeps it in the page table; elsewhere it is a mapping
+//! of its own, of which a process can have some 65,000 (`vm.max_map_count`). The calls are in none of
+//! the counts that `stats` shows. What the system refuses is left unguarded.
+
+use core::ptr::NonNull;
+
+use super::page_size;
+use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+const MADV_GUARD_INSTALL: libc::c_int = 102;
+const MADV_GUARD_REMOVE: libc::c_int = 103;
+
+/// The kernel once refused a guard in the page table: some may be mappings.
+static MAPPED: AtomicBool = AtomicBool::new(!cfg!(target_os = "linux"));
+
+/// Bytes of a guard at the start of a mapping of `bytes`: one OS page, if that leaves half of it.
+pub fn bytes_before(bytes: usize) -> usize {
+    if 2 * page_size() <= bytes { page_size() } else { 0 }
+}
+
+/// Makes a range one that nobody may touch; its contents go. Nothing if it is not whole OS pages.
+///
+/// # Safety
+///
+/// The range is mapped, and nobody needs its contents.
+pub unsafe fn install(start: NonNull<u8>, bytes: usize) {
+    if !is_whole(start, bytes) {
+        return;
+    }
+    let _errno = super::keep_errno();
+    let (start, protection) = (start.as_ptr().cast(), libc::PROT_NONE);
+    // SAFETY: the caller's contract.
+    unsafe {
+        if !MAPPED.load(Relaxed) {
+            if libc::madvise(start, bytes, MADV_GUARD_INSTALL) == 0 {
+                return;
+            }
+            MAPPED.store(true, Relaxed);
+        }
+        let _ = libc::mprotect(start, bytes, protection);
+    }
+}
+
+/// Undoes [`install`]: the range reads as zero, or as it was if it could not be guarded.
+///
+/// # Safety
+///
+/// The range is mapped, and was given to [`install`].
+pub unsafe fn remove(start: NonNull<u8>, bytes: usize) {
+    if !is_whole(start, bytes) {
+        return;
+    }
+    let _errno = super::keep_errno();
+    let start = start.as_ptr().cast();
+    // SAFETY: the caller's contract: the range is the allocator's own.
+    unsafe {
+        if cfg!(target_os = "linux") {
+            let _ = libc::madvise(start, bytes, MADV_GUARD_REMOVE);
+        }
+        if MAPPED.load(Relaxed) {
+            let _ = libc::mprotect(start, bytes, libc::PROT_READ | libc::PROT_WRITE);
+        }
+    }
+}
+
+fn is_whole(start: NonNull<u8>, bytes: usize) -> bool {
+    bytes > 0 && (start.addr().get() | bytes).is_multiple_of(page_size())
+}
