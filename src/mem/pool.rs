@@ -200,6 +200,7 @@ impl Pool {
     pub fn close(&self) {
         self.owner.store(core::ptr::null_mut(), Relaxed);
         self.class.set(0);
+        self.purged.set(0);
         self.forget_tail();
         self.set_state(State::Unused);
     }

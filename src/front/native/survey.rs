@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::account::settle_own;
-use crate::base::geometry::{RECORD_SLOTS, SLOT_SIZE};
+use crate::base::geometry::{FIRST_SLOT, GUARD_SLOTS, SLOT_SIZE};
 use crate::front::map::{ArenaEntry, Map, MapKind, MapPlace};
 use crate::heap::sweep;
 use crate::heap::thread_heap::ThreadHeap;
@@ -72,8 +72,11 @@ fn copy(map: &mut Map, own: &ThreadHeap) -> Found {
             found.places += 1;
             map.places.push(place);
         };
-        keep(MapPlace::without_blocks(RECORD_SLOTS, MapKind::Records));
+        keep(MapPlace::without_blocks(FIRST_SLOT, MapKind::Records));
         arena.for_each_place(|place| keep(look(place, own)));
+        if GUARD_SLOTS > 0 {
+            keep(MapPlace::without_blocks(GUARD_SLOTS, MapKind::Records));
+        }
         found.arenas += 1;
         map.arenas.push(entry(arena, found.places));
     });
