@@ -449,6 +449,9 @@ fn children_end_in_every_way_while_eight_threads_allocate() {
                         live_on(std::mem::take(&mut inherited), 9);
                         assert_exact();
                     };
+                    if number % 500 == 0 {
+                        println!("{number} forks");
+                    }
                     match End::ALL[number % End::ALL.len()] {
                         End::Return => forked_and_returned(work),
                         end => forked(end, work),
