@@ -104,6 +104,7 @@ impl Book {
         Sample {
             phase,
             statement: Cow::Borrowed(statement),
+            at_ns: kernel::clock_ns(),
             resident_bytes: self.memory.resident_bytes(),
             resident_bytes_peak: self.memory.resident_bytes_peak(),
             bound_bytes: None,

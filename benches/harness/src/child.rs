@@ -7,14 +7,23 @@ use std::env;
 use std::process::ExitCode;
 
 use crate::Result;
-use crate::contenders::Accounts;
+use crate::contenders::{self, Accounts};
 use crate::report::{Report, Task};
 use crate::stage::Stage;
 use crate::workloads::{self, Group};
 
 /// Runs the task of the command line under the allocator that `accounts` speaks for.
 pub fn child_main(accounts: &'static dyn Accounts) -> ExitCode {
-    let reported = run(accounts).and_then(|report| {
+    child_main_with(accounts, |_| ())
+}
+
+/// The same, where the child has something to add to the report.
+pub fn child_main_with(
+    accounts: &'static dyn Accounts,
+    complete: impl FnOnce(&mut Report),
+) -> ExitCode {
+    let reported = run(accounts).and_then(|mut report| {
+        complete(&mut report);
         println!("{}", serde_json::to_string(&report)?);
         Ok(())
     });
@@ -32,7 +41,10 @@ fn run(accounts: &'static dyn Accounts) -> Result<Report> {
     let task: Task = serde_json::from_str(&task)?;
     let workload = workloads::find(&task.workload)
         .ok_or_else(|| format!("no workload `{}`", task.workload))?;
-    let mut stage = Stage::new(task, accounts);
+    if env::var_os(contenders::FAILS).is_some() {
+        return Err("made to fail".into());
+    }
+    let mut stage = Stage::new(task, accounts)?;
     if workload.group == Group::GivingBack {
         stage.book.leave_allocator_alone();
     }

@@ -29,6 +29,7 @@ impl Children {
     ///
     /// A sentence, if cargo cannot be started or the children that are no peers do not build.
     pub fn build(contenders: &[&'static Contender]) -> Result<Children> {
+        // With the features that this tool was built with, so that cargo does not build the same again.
         let own: &[&str] =
             if contenders::PEERS { &["--bins", "--features", "peers"] } else { &["--bins"] };
         let programs =
@@ -55,6 +56,11 @@ impl Children {
     /// Whether there is a program for this contender: there is none for a peer that did not build.
     pub fn can_run(&self, contender: &Contender) -> bool {
         contender.peer.is_none_or(|feature| !self.left_out.contains(&feature))
+    }
+
+    /// Peers that did not build, by the names of their features.
+    pub fn left_out(&self) -> &[&'static str] {
+        &self.left_out
     }
 
     /// The program of this name.

@@ -1,22 +1,22 @@
 //! The command line of `cargo retention`.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-use crate::children::Children;
-use crate::contenders::{self, Accounts, Contender};
+use crate::choice::{Choice, Defaults, Wanted};
+use crate::contenders::Accounts;
 use crate::instructions::InstructionsArgs;
 use crate::machine::Machine;
-use crate::results::{Results, Settings};
-use crate::session::Session;
+use crate::page::cli::ReportArgs;
+use crate::results::Results;
+use crate::session::Order;
 use crate::speed::cli::{GrowthArgs, SpeedArgs};
-use crate::workloads::{self, Group, Workload};
-use crate::{Result, corpus, instructions, interrupt, runner, speed, tables};
+use crate::workloads::Group;
+use crate::{Result, instructions, interrupt, page, speed, tables};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,14 +28,17 @@ Examples:
   cargo retention run --workload giving-back        the other group: against the bound, at which price
   cargo retention run --scale 100                   a quick look: a hundredth of the elements
   cargo retention run --json out.json               every sample, for further use
+  cargo retention report                            a page with charts, in less than five minutes
+  cargo retention report --features peers           the same with mimalloc, jemalloc, snmalloc, ... among them
+  cargo retention report --from results.json        the page drawn again, without running anything
   cargo retention speed                             how fast, row by row, beside the others; some minutes
   cargo retention speed --features peers            the same with mimalloc, jemalloc, snmalloc, ... among them
   cargo retention speed --quick                     to see that it works, in under a minute
   cargo retention speed --rows json,markdown --json out.json --chart out.svg
   cargo retention growth                            ever more live blocks, ever more threads
 
-The peers (mimalloc, jemalloc, snmalloc, rusty_alloc) need a C++ compiler, and to `run` a tool built for them:
-  cargo run --release --manifest-path benches/harness/Cargo.toml --bin retention --features peers -- run ...
+The peers are mimalloc, jemalloc, snmalloc, rusty_alloc and sefer-alloc; most need a C++ compiler. One that does
+not build is named and left out.
 
 Exit codes: 0 all measured, 1 a run failed, 2 a wrong name or argument, 130 interrupted.";
 
@@ -65,6 +68,9 @@ enum Action {
     /// Run some or all of them (the default)
     #[command(after_help = EXAMPLES)]
     Run(RunArgs),
+    /// Run a choice of them in a few minutes, and write a page with charts
+    #[command(after_help = EXAMPLES)]
+    Report(ReportArgs),
     /// Time highwater beside the others, row by row, interleaved
     Speed(SpeedArgs),
     /// Time it with ever more live blocks and threads, and see what it costs before it is used
@@ -75,46 +81,16 @@ enum Action {
 
 #[derive(Args)]
 struct RunArgs {
-    /// Workloads or groups of them to run, with commas between [default: essay]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = workload_parser())]
-    workload: Vec<Wanted>,
-    /// Contenders to run them under, with commas between; all of them if not given
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = contender_parser())]
-    contender: Vec<&'static Contender>,
-    /// The folder whose text files `index` reads [default: the sources of the harness's own dependencies]
-    #[arg(long, value_name = "DIR", value_parser = folder)]
-    input: Option<PathBuf>,
+    #[command(flatten)]
+    choice: Choice,
     /// Write every sample to this file, with machine and settings
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Divide every element count by N, for a quick look
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    scale: u64,
-    /// How long a second of idling is, for tests that cannot wait
-    #[arg(long, value_name = "MS", default_value_t = 1_000, hide = true)]
-    second_ms: u64,
 }
 
-/// A name after `--workload`.
-#[derive(Clone, Copy)]
-enum Wanted {
-    Workload(&'static Workload),
-    Group(Group),
-}
-
-impl Wanted {
-    fn find(name: &str) -> Option<Wanted> {
-        let group = Group::ALL.into_iter().find(|group| group.name() == name);
-        group.map(Wanted::Group).or_else(|| workloads::find(name).map(Wanted::Workload))
-    }
-
-    fn workloads(self) -> Vec<&'static Workload> {
-        match self {
-            Wanted::Workload(workload) => vec![workload],
-            Wanted::Group(group) => group.workloads().collect(),
-        }
-    }
-}
+/// The essay's workloads, whole, if nothing else is asked for.
+const DEFAULTS: Defaults =
+    Defaults { workloads: &[Wanted::Group(Group::Essay)], scale: 1, order: Order::Alone };
 
 /// Runs the command line; `tally` is the allocator of this process.
 pub fn main(tally: &'static dyn Accounts) -> ExitCode {
@@ -122,6 +98,7 @@ pub fn main(tally: &'static dyn Accounts) -> ExitCode {
     let done = match cli.command {
         Some(Action::List) => print_list(),
         Some(Action::Run(args)) => run(&args, tally),
+        Some(Action::Report(args)) => page::cli::report(&args, tally),
         Some(Action::Speed(args)) => speed::cli::speed(&args),
         Some(Action::Growth(args)) => speed::cli::growth(&args),
         Some(Action::Instructions(args)) => instructions::run(&args),
@@ -149,95 +126,21 @@ fn print_list() -> Result<ExitCode> {
 fn run(args: &RunArgs, tally: &'static dyn Accounts) -> Result<ExitCode> {
     let json = args.json.as_ref().map(create).transpose()?;
     interrupt::install()?;
-    let session = session(args, tally)?;
+    let (session, settings) = args.choice.session(&DEFAULTS, tally)?;
     let mut out = io::stdout();
     let machine = Machine::here();
     writeln!(out, "{}", machine.line())?;
-    let settings = settings(args, &session);
-    let results = Results { machine, settings, workloads: session.run(&mut out)? };
+    let progress = session.progress();
+    let workloads = session.run(&progress, |workload, result| {
+        write!(out, "{}", tables::workload(workload, result))?;
+        Ok(out.flush()?)
+    })?;
+    progress.finish_and_clear();
+    let results = Results { machine, settings, workloads, maps: Vec::new() };
     if let Some(file) = json {
-        let mut file = BufWriter::new(file);
-        serde_json::to_writer_pretty(&mut file, &results)?;
-        file.flush()?;
+        results.write(file)?;
     }
     Ok(if results.any_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn session(args: &RunArgs, tally: &'static dyn Accounts) -> Result<Session> {
-    let workloads = wanted_workloads(&args.workload);
-    let mut contenders = wanted_contenders(&args.contender);
-    let children = Children::build(&contenders)?;
-    contenders.retain(|contender| children.can_run(contender));
-    let inputs = match &args.input {
-        Some(folder) => vec![folder.clone()],
-        None => corpus::dependency_folders()?,
-    };
-    Ok(Session {
-        workloads,
-        contenders,
-        scale: args.scale,
-        second_ms: args.second_ms,
-        inputs,
-        children,
-        tally,
-    })
-}
-
-fn settings(args: &RunArgs, session: &Session) -> Settings {
-    Settings {
-        workloads: session.workloads.iter().map(|workload| workload.name).collect(),
-        contenders: session.contenders.iter().map(|contender| contender.name).collect(),
-        scale: args.scale,
-        input: args.input.clone(),
-        second_ms: args.second_ms,
-        timeout_ms: runner::TIMEOUT.as_millis(),
-    }
-}
-
-/// The workloads that were asked for; the essay's if none was.
-fn wanted_workloads(asked: &[Wanted]) -> Vec<&'static Workload> {
-    let asked = if asked.is_empty() { &[Wanted::Group(Group::Essay)] } else { asked };
-    let workloads = asked.iter().flat_map(|wanted| wanted.workloads());
-    each_once(workloads, |workload| workload.name)
-}
-
-/// The contenders that were asked for; all that there are if none was.
-fn wanted_contenders(asked: &[&'static Contender]) -> Vec<&'static Contender> {
-    if asked.is_empty() {
-        return contenders::here().collect();
-    }
-    each_once(asked.iter().copied(), |contender| contender.name)
-}
-
-/// Each once, where it stands first.
-fn each_once<T>(
-    asked: impl Iterator<Item = &'static T>,
-    name: impl Fn(&T) -> &'static str,
-) -> Vec<&'static T> {
-    let mut chosen: Vec<&'static T> = Vec::new();
-    for one in asked {
-        if !chosen.iter().any(|other| name(other) == name(one)) {
-            chosen.push(one);
-        }
-    }
-    chosen
-}
-
-fn workload_parser() -> impl TypedValueParser<Value = Wanted> {
-    let groups = Group::ALL.iter().map(|group| group.name());
-    let names = groups.chain(workloads::ALL.iter().map(|workload| workload.name));
-    PossibleValuesParser::new(names)
-        .map(|name| Wanted::find(&name).expect("clap lets only names of the table through"))
-}
-
-fn contender_parser() -> impl TypedValueParser<Value = &'static Contender> {
-    PossibleValuesParser::new(contenders::here().map(|contender| contender.name))
-        .map(|name| contenders::find(&name).expect("clap lets only names of the table through"))
-}
-
-fn folder(path: &str) -> std::result::Result<PathBuf, String> {
-    let path = PathBuf::from(path);
-    if path.is_dir() { Ok(path) } else { Err("not a folder".to_owned()) }
 }
 
 /// The file is made before anything runs, so that a wrong path costs no minutes.
@@ -253,6 +156,7 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contenders;
 
     fn parse(line: &str) -> std::result::Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split(' '))
@@ -271,17 +175,17 @@ mod tests {
             panic!("a good command line is refused");
         };
         let names: Vec<&str> =
-            wanted_workloads(&args.workload).iter().map(|workload| workload.name).collect();
+            args.choice.workloads(&DEFAULTS).iter().map(|workload| workload.name).collect();
         assert_eq!(names, ["fork", "sizes"]);
-        assert_eq!(args.scale, 7);
-        assert_eq!(wanted_contenders(&args.contender).len(), contenders::here().count());
+        let unnamed = contenders::unnamed(contenders::PEERS).count();
+        assert_eq!(args.choice.contenders().len(), unnamed);
     }
 
     #[test]
     fn a_group_stands_for_its_workloads_and_the_essay_for_nothing_said() {
         let names = |line: &str| -> Vec<&str> {
             let cli = parse(line).unwrap_or_else(|error| panic!("{error}"));
-            wanted_workloads(&cli.run.workload).iter().map(|workload| workload.name).collect()
+            cli.run.choice.workloads(&DEFAULTS).iter().map(|workload| workload.name).collect()
         };
         let essay: Vec<&str> = Group::Essay.workloads().map(|workload| workload.name).collect();
         assert_eq!(names("x"), essay);

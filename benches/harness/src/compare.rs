@@ -1,11 +1,11 @@
 //! Samples to figures: the one line that a contender gets in a workload's comparison.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::report::{Phase, Report, Sample};
 
 /// What a contender held on to, in bytes over its own baseline.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Comparison {
     /// Resident before the first statement; not over anything.
     pub baseline_bytes: Option<u64>,
@@ -79,6 +79,7 @@ mod tests {
         Sample {
             phase,
             statement: "".into(),
+            at_ns: 0,
             resident_bytes: Some(resident * MIB),
             resident_bytes_peak: Some(peak * MIB),
             bound_bytes: None,
@@ -112,6 +113,8 @@ mod tests {
             ],
             figures: Vec::new(),
             notes: Vec::new(),
+            asked: Vec::new(),
+            maps: Vec::new(),
         }
     }
 

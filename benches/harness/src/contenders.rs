@@ -1,6 +1,6 @@
 //! Who is compared: one table, and what the harness asks of an allocator.
 
-use crate::report::Figures;
+use crate::report::{Figures, HeapMap};
 
 /// What a child binary tells of the allocator it is built with.
 ///
@@ -15,6 +15,14 @@ pub trait Accounts: Sync {
 
     /// Bytes of all blocks handed out and not yet freed, with what rounding and headers add.
     fn block_bytes(&self) -> Option<u64>;
+
+    /// Keeps a map of the heap as it is now, where the allocator can draw one.
+    fn keep_map(&self, _: &'static str) {}
+
+    /// The maps that were kept. Called once at the end.
+    fn maps(&self) -> Vec<HeapMap> {
+        Vec::new()
+    }
 
     /// Asks for a soft limit on resident bytes, or for none; false where there is no such thing.
     fn soft_limit(&self, _: Option<u64>) -> bool {
@@ -54,7 +62,7 @@ pub struct Contender {
     pub peer: Option<&'static str>,
 }
 
-/// Whether this tool was built to run the peers too.
+/// Whether this tool was built with the feature `peers`: then they take part without being asked for.
 pub const PEERS: bool = cfg!(feature = "peers");
 
 /// Every contender, in the order of the tables.
@@ -92,7 +100,9 @@ pub const ALL: &[Contender] = &[
         peer: None,
     },
     mimalloc("mimalloc", "mimalloc v3 as it comes: purges 1 s later", &[]),
-    mimalloc("mimalloc-eager", "mimalloc v3, purging at once", &[("MIMALLOC_PURGE_DELAY", "0")]),
+    mimalloc("mimalloc-eager", "mimalloc v3, purging at once", MIMALLOC_EAGER),
+    mimalloc_v2("mimalloc-v2", "mimalloc v2 as it comes", &[]),
+    mimalloc_v2("mimalloc-v2-eager", "mimalloc v2, purging at once", MIMALLOC_EAGER),
     jemalloc("jemalloc", "jemalloc as it comes: decays in 10 s", &[]),
     jemalloc(
         "jemalloc-eager",
@@ -106,7 +116,7 @@ pub const ALL: &[Contender] = &[
     ),
     Contender {
         name: "snmalloc",
-        about: "snmalloc as it comes",
+        about: "snmalloc as it comes; it has no setting for giving back",
         binary: "child-snmalloc",
         env: &[],
         peer: Some("peer-snmalloc"),
@@ -117,7 +127,37 @@ pub const ALL: &[Contender] = &[
         "rusty_alloc, purging at once",
         &[("RUSTY_ALLOC_PURGE_DELAY", "0")],
     ),
+    Contender {
+        name: "sefer",
+        about: "sefer-alloc as it comes; it has no setting for giving back",
+        binary: "child-sefer",
+        env: &[],
+        peer: Some("peer-sefer"),
+    },
 ];
+
+/// A child that finds this in its environment fails.
+pub const FAILS: &str = "RETENTION_CHILD_FAILS";
+
+/// One that fails in every workload: for tests of what happens then, and never run unnamed.
+pub const FAILING: Contender = Contender {
+    name: "failing",
+    about: "fails, for tests",
+    binary: "child-system",
+    env: &[(FAILS, "1")],
+    peer: None,
+};
+
+/// No contender, but a child that counts what a workload asks for.
+pub const RULER: Contender = Contender {
+    name: "ruler",
+    about: "counts what is asked for",
+    binary: "child-ruler",
+    env: &[],
+    peer: None,
+};
+
+const MIMALLOC_EAGER: Env = &[("MIMALLOC_PURGE_DELAY", "0")];
 
 /// A setting of an allocator, from the environment.
 type Env = &'static [(&'static str, &'static str)];
@@ -131,6 +171,10 @@ const fn mimalloc(name: &'static str, about: &'static str, env: Env) -> Contende
     Contender { name, about, binary: "child-mimalloc", env, peer: Some("peer-mimalloc") }
 }
 
+const fn mimalloc_v2(name: &'static str, about: &'static str, env: Env) -> Contender {
+    Contender { name, about, binary: "child-mimalloc-v2", env, peer: Some("peer-mimalloc-v2") }
+}
+
 const fn jemalloc(name: &'static str, about: &'static str, env: Env) -> Contender {
     Contender { name, about, binary: "child-jemalloc", env, peer: Some("peer-jemalloc") }
 }
@@ -139,14 +183,14 @@ const fn rusty_alloc(name: &'static str, about: &'static str, env: Env) -> Conte
     Contender { name, about, binary: "child-rusty-alloc", env, peer: Some("peer-rusty-alloc") }
 }
 
-/// Those that this tool can run: the peers only where it was built with the feature `peers`.
-pub fn here() -> impl Iterator<Item = &'static Contender> {
-    ALL.iter().filter(|contender| PEERS || contender.peer.is_none())
+/// Those that take part if none is named: the peers only where they are asked for, since most need a C compiler.
+pub fn unnamed(peers: bool) -> impl Iterator<Item = &'static Contender> {
+    ALL.iter().filter(move |contender| peers || contender.peer.is_none())
 }
 
-/// The contender of this name, if this tool can run it.
+/// The contender of this name.
 pub fn find(name: &str) -> Option<&'static Contender> {
-    here().find(|contender| contender.name == name)
+    ALL.iter().chain([&FAILING]).find(|contender| contender.name == name)
 }
 
 #[cfg(test)]
@@ -155,15 +199,21 @@ mod tests {
 
     #[test]
     fn every_contender_is_found_by_its_name() {
-        for contender in here() {
+        for contender in ALL {
             assert_eq!(find(contender.name), Some(contender));
         }
         assert_eq!(find("never"), None);
     }
 
     #[test]
-    fn a_peer_takes_part_only_in_a_tool_built_for_peers() {
-        assert_eq!(find("jemalloc").is_some(), PEERS);
-        assert!(find("return-pages").is_some());
+    fn a_peer_takes_part_only_if_asked_for() {
+        assert!(unnamed(false).all(|contender| contender.peer.is_none()));
+        assert_eq!(unnamed(true).count(), ALL.len());
+    }
+
+    #[test]
+    fn one_that_fails_is_there_by_name_only() {
+        assert_eq!(find("failing"), Some(&FAILING));
+        assert!(unnamed(true).all(|contender| contender != &FAILING));
     }
 }

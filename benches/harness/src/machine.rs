@@ -7,23 +7,23 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::kernel;
 
 /// The machine, the toolchain and the moment.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Machine {
     pub cpus: usize,
     pub memory_bytes: Option<u64>,
     pub os_page_bytes: u64,
     /// What Linux does about huge pages unasked: with `always`, resident memory comes in steps of 2 MiB.
     pub transparent_huge_pages: Option<String>,
-    pub arch: &'static str,
+    pub arch: String,
     /// The system's name and release.
     pub kernel: String,
-    pub rustc: &'static str,
-    pub target: &'static str,
+    pub rustc: String,
+    pub target: String,
     /// The commit of the sources, `-dirty` if they differ from it; none where git does not answer.
     pub commit: Option<String>,
     /// Coordinated universal time.
@@ -40,10 +40,10 @@ impl Machine {
             memory_bytes: memory_bytes(),
             os_page_bytes: kernel::os_page_bytes(),
             transparent_huge_pages: transparent_huge_pages(),
-            arch: consts::ARCH,
+            arch: consts::ARCH.to_owned(),
             kernel: kernel_release(),
-            rustc: env!("HARNESS_RUSTC"),
-            target: env!("HARNESS_TARGET"),
+            rustc: env!("HARNESS_RUSTC").to_owned(),
+            target: env!("HARNESS_TARGET").to_owned(),
             commit: commit(),
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             environment: environment(),
@@ -131,6 +131,6 @@ mod tests {
         let machine = Machine::here();
         assert!(machine.cpus >= 1);
         assert!(machine.rustc.starts_with("rustc "));
-        assert!(machine.line().contains(machine.target));
+        assert!(machine.line().contains(&machine.target));
     }
 }

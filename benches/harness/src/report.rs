@@ -18,6 +18,10 @@ pub struct Task {
     pub prepared: PathBuf,
     /// The folders that `index` reads.
     pub inputs: Vec<PathBuf>,
+    /// The lock that a child holds while it works, where children run beside each other: only their rests overlap.
+    pub turn: Option<PathBuf>,
+    /// Whether maps of the heap are kept on the way, which is a call to the allocator that others do without.
+    pub maps: bool,
     /// Milliseconds in a second of idling: 1,000, but for tests that cannot wait.
     pub second_ms: u64,
 }
@@ -75,6 +79,9 @@ pub struct Sample {
     pub phase: Phase,
     /// The statement's source text.
     pub statement: Cow<'static, str>,
+    /// When the look was taken: see [`kernel::clock_ns`](crate::kernel::clock_ns).
+    #[serde(default)]
+    pub at_ns: u64,
     pub resident_bytes: Option<u64>,
     /// Bytes of the OS pages that held a survivor at this moment, where the workload tells its survivors.
     pub bound_bytes: Option<u64>,
@@ -109,4 +116,73 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// Sentences for the reader, such as how much input was read.
     pub notes: Vec<String>,
+    /// Live bytes and allocations over time, where the allocator counts both: that of the ruler.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<Asked>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maps: Vec<HeapMap>,
+}
+
+impl Report {
+    /// From now on all times count from `start_ns` on the same clock.
+    pub fn count_from(&mut self, start_ns: u64) {
+        let of_samples = self.samples.iter_mut().map(|sample| &mut sample.at_ns);
+        let of_asked = self.asked.iter_mut().map(|asked| &mut asked.at_ns);
+        for at_ns in of_samples.chain(of_asked) {
+            *at_ns = at_ns.saturating_sub(start_ns);
+        }
+    }
+
+    /// When the last statement, which drops, was done.
+    pub fn drop_ns(&self) -> Option<u64> {
+        let drop = self.samples.iter().rfind(|sample| sample.phase == Phase::Statement);
+        drop.map(|sample| sample.at_ns)
+    }
+}
+
+/// Resident memory at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Moment {
+    pub at_ns: u64,
+    pub resident_bytes: u64,
+}
+
+/// What a program has asked for until one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Asked {
+    pub at_ns: u64,
+    pub live_bytes: u64,
+    pub allocations: u64,
+}
+
+/// A heap at one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HeapMap {
+    /// Which moment.
+    pub moment: Cow<'static, str>,
+    /// In order of their addresses.
+    pub arenas: Vec<Vec<Place>>,
+}
+
+/// A run of slots of one arena that serves one purpose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Place {
+    pub kind: PlaceKind,
+    /// Slots of 4 KiB.
+    pub slots: u16,
+    /// Of a pool; zero for others.
+    pub block_bytes: u32,
+    pub blocks_used: u32,
+    pub blocks_capacity: u32,
+    /// OS pages of the place that have gone home, or were never touched.
+    pub os_pages_purged: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlaceKind {
+    Records,
+    Pool,
+    Span,
+    Free,
 }

@@ -1,6 +1,6 @@
 //! What was given back: the figures of one contender in a workload that ends with a rest.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::compare::{Comparison, difference};
 use crate::report::{Phase, Report, Sample};
@@ -15,7 +15,7 @@ const TARGET_SLACK_BYTES: i64 = 3 << 20; // 3 MiB
 pub const TARGET: &str = "idle 5 s <= 1.15 x bound + 3 MiB";
 
 /// Resident bytes are over the contender's own baseline, as in [`Comparison`].
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Returned {
     /// Resident after so many seconds without a call to the allocator.
     pub idle_1s_bytes: Option<i64>,
@@ -100,6 +100,7 @@ mod tests {
         Sample {
             phase,
             statement: "".into(),
+            at_ns: 0,
             resident_bytes: Some(resident * MIB),
             bound_bytes: None,
             idled_s,
@@ -136,6 +137,8 @@ mod tests {
             ],
             figures: Vec::new(),
             notes: Vec::new(),
+            asked: Vec::new(),
+            maps: Vec::new(),
         }
     }
 

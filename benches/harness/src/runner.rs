@@ -10,39 +10,66 @@ use std::time::{Duration, Instant};
 
 use crate::contenders::Contender;
 use crate::interrupt;
-use crate::report::{Report, Task};
+use crate::kernel::clock_ns;
+use crate::report::{Moment, Report, Task};
+use crate::sampler::Sampler;
 
 /// How long a child may take.
 pub const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How often a child is asked whether it has ended. Its own clocks measure, so this may be coarse.
+/// How often a child is asked whether it has ended, and its memory looked at. Its own clocks measure, so this may be
+/// coarse.
 const POLL: Duration = Duration::from_millis(10);
 
 /// Why there is no report: a phrase for the table's cell.
 pub type Reason = String;
 
-/// A report, and what the child said on standard error besides.
+/// A report, what was seen of the child meanwhile, and what it said on standard error besides.
 pub struct Answer {
     pub report: Report,
+    pub curve: Vec<Moment>,
     pub said: String,
 }
 
 /// Runs `task` in a fresh process of `program` under the contender's setting.
-pub fn run_child(program: &Path, contender: &Contender, task: &Task) -> Result<Answer, Reason> {
+///
+/// The times of the report and of the curve count from the start of the process.
+pub fn run_child(
+    program: &Path,
+    contender: &Contender,
+    task: &Task,
+    timeout: Duration,
+) -> Result<Answer, Reason> {
     let task_text = serde_json::to_string(task).map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
     command.arg(task_text).envs(contender.env.iter().copied());
-    let (output, said) = run(command, &task.scratch, TIMEOUT)?;
-    let report = serde_json::from_str(&output)
+    let start_ns = clock_ns();
+    let mut sampler = None;
+    let look = |child: &Child| {
+        sampler.get_or_insert_with(|| Sampler::of(child.id(), start_ns)).look();
+    };
+    let (output, said) = run_watched(command, &task.scratch, timeout, look)?;
+    let mut report: Report = serde_json::from_str(&output)
         .map_err(|error| format!("its report cannot be read: {error}"))?;
-    Ok(Answer { report, said })
+    report.count_from(start_ns);
+    Ok(Answer { report, curve: sampler.map_or_else(Vec::new, Sampler::into_curve), said })
 }
 
 /// Runs `command` to its end; what it wrote goes through files in `scratch`, so that no pipe can fill.
 pub fn run(
+    command: Command,
+    scratch: &Path,
+    timeout: Duration,
+) -> Result<(String, String), Reason> {
+    run_watched(command, scratch, timeout, |_| ())
+}
+
+/// The same, with a look at the child each time it is waited for.
+fn run_watched(
     mut command: Command,
     scratch: &Path,
     timeout: Duration,
+    look: impl FnMut(&Child),
 ) -> Result<(String, String), Reason> {
     let [output, said] = ["stdout", "stderr"].map(|name| scratch.join(name));
     let create =
@@ -51,19 +78,24 @@ pub fn run(
     // A group of its own: a kill also reaches what the child forked.
     command.process_group(0);
     let mut child = command.spawn().map_err(|error| format!("it does not start: {error}"))?;
-    let ended = wait(&mut child, timeout);
+    let ended = wait(&mut child, timeout, look);
     let [output, said] = [output, said].map(|path| read_lossy(&path));
     let status = ended?;
     if status.success() { Ok((output, said)) } else { Err(reason(status, &said)) }
 }
 
 /// Waits for the child's end; kills it at the deadline or at an interrupt.
-fn wait(child: &mut Child, timeout: Duration) -> Result<ExitStatus, Reason> {
+fn wait(
+    child: &mut Child,
+    timeout: Duration,
+    mut look: impl FnMut(&Child),
+) -> Result<ExitStatus, Reason> {
     let deadline = Instant::now() + timeout;
     loop {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
             return Ok(status);
         }
+        look(child);
         let late = Instant::now() >= deadline;
         if late || interrupt::requested() {
             kill_group(child);

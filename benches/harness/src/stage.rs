@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::Result;
 use crate::book::Book;
 use crate::bound::{self, Survivors};
 use crate::contenders::Accounts;
 use crate::population::{Object, object};
 use crate::report::{Figure, Phase, Report, Task};
+use crate::turn::Turn;
 
 /// Figures that a workload may give.
 const FIGURES_MAX: usize = 64;
@@ -30,6 +32,7 @@ pub struct Rest {
 pub struct Stage {
     pub book: Book,
     task: Task,
+    turn: Turn,
     accounts: &'static dyn Accounts,
     survivors_bytes: u64,
     bound_bytes: Option<u64>,
@@ -38,16 +41,24 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub fn new(task: Task, accounts: &'static dyn Accounts) -> Stage {
-        Stage {
+    /// A stage on which the workload may begin: where children take turns, it waits for this one's.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be known whose turn it is.
+    pub fn new(task: Task, accounts: &'static dyn Accounts) -> Result<Stage> {
+        let turn = Turn::open(task.turn.as_deref())?;
+        turn.take()?;
+        Ok(Stage {
             book: Book::new(accounts),
             task,
+            turn,
             accounts,
             survivors_bytes: 0,
             bound_bytes: None,
             figures: Vec::with_capacity(FIGURES_MAX),
             notes: Vec::new(),
-        }
+        })
     }
 
     pub fn task(&self) -> &Task {
@@ -84,6 +95,13 @@ impl Stage {
         Some(self.accounts.figures()?.system_calls())
     }
 
+    /// Keeps a map of the heap as it is, if this run is for maps; the allocator is left alone otherwise.
+    pub fn map(&self, moment: &'static str) {
+        if self.task.maps {
+            self.accounts.keep_map(moment);
+        }
+    }
+
     /// Keeps a figure of the workload's own. Allocates nothing.
     pub fn figure(&mut self, name: &'static str, value: Option<f64>) {
         assert!(self.figures.len() < FIGURES_MAX, "a workload gives at most {FIGURES_MAX} figures");
@@ -100,6 +118,7 @@ impl Stage {
     /// `survivors_bytes` is what the caller still holds, by its own count of what it asked for.
     pub fn idle(&mut self, survivors_bytes: u64) {
         self.survivors_bytes = survivors_bytes;
+        self.turn.give_up();
         self.book.start();
         thread::sleep(self.task.second());
         self.book.record(Phase::Idle, "(idle for 1 s)");
@@ -111,6 +130,7 @@ impl Stage {
         self.survivors_bytes = bound::asked_bytes(survivors);
         self.bound_bytes = bound::bound_bytes(survivors);
         let second = self.task.second();
+        self.turn.give_up();
         self.book.start();
         thread::sleep(second);
         self.book.record_idle(1, "(idle for 1 s)");
@@ -119,6 +139,9 @@ impl Stage {
         thread::sleep(3 * second);
         self.book.record_idle(5, "(idle for 5 s)");
         let proportional_bytes = self.book.proportional_bytes();
+        self.map("after the rest");
+        // Where no turn can be had, the work is done beside another's: slower, not wrong.
+        let _ = self.turn.take();
         self.book.complete_last();
         let work = ["(work after the rest)", "(the same work again)"].map(|name| {
             self.book.start();
@@ -150,6 +173,8 @@ impl Stage {
             samples: self.book.into_samples(),
             figures: self.figures,
             notes: self.notes,
+            asked: Vec::new(),
+            maps: self.accounts.maps(),
         }
     }
 }

@@ -16,12 +16,40 @@ thread_local! {
     static ASKED_BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The system's allocator, with a count per thread.
-pub struct Tally(());
+/// Where bytes are counted. Called inside the allocator, so it may not allocate.
+pub trait Counter {
+    /// `asked` bytes were asked for in one call, and `given_up` bytes were given up in it.
+    fn count(&self, asked: usize, given_up: usize);
+}
+
+/// A count for each thread.
+pub struct PerThread;
+
+impl Counter for PerThread {
+    /// Adds and takes away in one step; nothing is counted in a thread that is ending.
+    fn count(&self, asked: usize, given_up: usize) {
+        let _ = ASKED_BYTES.try_with(|bytes| {
+            bytes.set(bytes.get().wrapping_add(asked as u64).wrapping_sub(given_up as u64));
+        });
+    }
+}
+
+/// The system's allocator, with a count.
+pub struct Tally<C = PerThread>(C);
 
 impl Tally {
     pub const fn new() -> Tally {
-        Tally(())
+        Tally(PerThread)
+    }
+}
+
+impl<C> Tally<C> {
+    pub const fn counting_in(counter: C) -> Tally<C> {
+        Tally(counter)
+    }
+
+    pub fn counter(&self) -> &C {
+        &self.0
     }
 }
 
@@ -31,35 +59,28 @@ impl Default for Tally {
     }
 }
 
-/// Adds and takes away in one step; nothing is counted in a thread that is ending.
-fn count(asked: usize, given_up: usize) {
-    let _ = ASKED_BYTES.try_with(|bytes| {
-        bytes.set(bytes.get().wrapping_add(asked as u64).wrapping_sub(given_up as u64));
-    });
-}
-
 // SAFETY: every method hands its arguments to `System` as they are; counting does not allocate.
-unsafe impl GlobalAlloc for Tally {
+unsafe impl<C: Counter> GlobalAlloc for Tally<C> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
+        self.0.count(layout.size(), 0);
         // SAFETY: the caller's contract is System's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
+        self.0.count(layout.size(), 0);
         // SAFETY: the caller's contract is System's.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size, layout.size());
+        self.0.count(size, layout.size());
         // SAFETY: the caller's contract is System's.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(0, layout.size());
+        self.0.count(0, layout.size());
         // SAFETY: the caller's contract is System's.
         unsafe { System.dealloc(block, layout) }
     }

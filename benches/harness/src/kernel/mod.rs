@@ -16,6 +16,15 @@ pub fn os_page_bytes() -> u64 {
     u64::try_from(bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(4 << 10)
 }
 
+/// Nanoseconds on a clock that all processes of the machine share.
+pub fn clock_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for one write.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    // The clock starts at or after zero, and a second has fewer than 2^30 nanoseconds.
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

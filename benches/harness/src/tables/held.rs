@@ -14,7 +14,7 @@ pub const TITLE: &str =
 /// moment was held against a bound.
 pub fn moments(runs: &[Run]) -> Option<String> {
     let reports: Vec<(&str, &Report)> =
-        runs.iter().filter_map(|run| Some((run.contender, run.report()?))).collect();
+        runs.iter().filter_map(|run| Some((run.contender.as_str(), run.report()?))).collect();
     let names: Vec<&str> = held(reports.first()?.1).map(|sample| &*sample.statement).collect();
     if names.is_empty() {
         return None;
@@ -84,6 +84,7 @@ mod tests {
         Sample {
             phase: Phase::Statement,
             statement: statement.into(),
+            at_ns: 0,
             resident_bytes: Some(resident << 20),
             bound_bytes: bound.map(|bound| bound << 20),
             idled_s: None,
@@ -103,8 +104,10 @@ mod tests {
             samples,
             figures: Vec::new(),
             notes: Vec::new(),
+            asked: Vec::new(),
+            maps: Vec::new(),
         };
-        Run::measured("system", report)
+        Run::measured("system", report, Vec::new())
     }
 
     #[test]

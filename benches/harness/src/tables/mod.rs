@@ -84,28 +84,49 @@ pub fn catalogue() -> String {
         let _ = write!(text, "{}: {when}\n{}\n\n", group.name(), workloads.trim_fmt());
     }
     let mut contenders = table(&["contender", "what it is"]);
-    for contender in contenders::here() {
+    for contender in contenders::ALL {
         contenders.add_row([contender.name, contender.about]);
     }
     let _ = writeln!(text, "{}", contenders.trim_fmt());
-    if !contenders::PEERS {
-        text.push_str("\nThe peers are there with the feature `peers`: see --help.\n");
-    }
+    text.push_str("\nThe allocators after `system` are peers: they run if named, or with `--features peers`.\n");
     text
 }
 
+/// The heads of the essay's table.
+pub const LINE_HEADS: [&str; 7] =
+    ["resident", "increment", "live", "free", "mapped", "high-water", "statement"];
+
 /// The essay's table: one line for each statement.
 fn lines(report: &Report) -> String {
-    let mut table =
-        table(&["resident", "increment", "live", "free", "mapped", "high-water", "statement"]);
+    let mut table = table(&LINE_HEADS);
     align_numbers(&mut table, 0..6);
     wrap(&mut table, 6, STATEMENT_WIDTH);
-    let mut before: Option<&Sample> = None;
-    for sample in &report.samples {
-        table.add_row(line(before, sample));
-        before = Some(sample);
-    }
+    table.add_rows(line_cells(report));
     table.trim_fmt()
+}
+
+/// The cells of the essay's table.
+pub fn line_cells(report: &Report) -> Vec<Vec<String>> {
+    let mut before: Option<&Sample> = None;
+    let cells = report.samples.iter().map(|sample| {
+        let cells = line(before, sample).to_vec();
+        before = Some(sample);
+        cells
+    });
+    cells.collect()
+}
+
+/// The heads and the cells of a workload's comparison.
+pub fn comparison_cells(result: &WorkloadResult) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let rests = result
+        .runs
+        .iter()
+        .any(|run| matches!(run.outcome, Outcome::Measured { returned: Some(_), .. }));
+    if rests {
+        (returned::HEADS.to_vec(), returned::cells(&result.runs))
+    } else {
+        (COMPARISON_HEADS.to_vec(), cells(&result.runs))
+    }
 }
 
 fn line(before: Option<&Sample>, sample: &Sample) -> [String; 7] {
@@ -127,33 +148,38 @@ fn line(before: Option<&Sample>, sample: &Sample) -> [String; 7] {
     ]
 }
 
+const COMPARISON_HEADS: [&str; 8] = [
+    "contender",
+    "baseline",
+    "peak",
+    "after the drop",
+    "idle 1 s",
+    "high-water",
+    "retained/live",
+    "wall s",
+];
+
 /// One line for each contender.
 fn comparison(runs: &[Run]) -> String {
-    let mut table = table(&[
-        "contender",
-        "baseline",
-        "peak",
-        "after the drop",
-        "idle 1 s",
-        "high-water",
-        "retained/live",
-        "wall s",
-    ]);
-    align_numbers(&mut table, 1..8);
+    let mut table = table(&COMPARISON_HEADS);
+    align_numbers(&mut table, 1..COMPARISON_HEADS.len());
     wrap(&mut table, 1, REASON_WIDTH);
-    for run in runs {
-        match &run.outcome {
-            Outcome::Measured { comparison, .. } => {
-                table.add_row(comparison_row(run.contender, comparison))
-            }
-            Outcome::Failed { .. } => table.add_row(
-                [run.contender.to_owned(), outcome(run)]
-                    .into_iter()
-                    .chain((2..8).map(|_| NONE.to_owned())),
-            ),
-        };
-    }
+    table.add_rows(cells(runs));
     table.trim_fmt()
+}
+
+fn cells(runs: &[Run]) -> Vec<Vec<String>> {
+    let cells = runs.iter().map(|run| match &run.outcome {
+        Outcome::Measured { comparison, .. } => comparison_row(&run.contender, comparison).to_vec(),
+        Outcome::Failed { .. } => failed(run, COMPARISON_HEADS.len()),
+    });
+    cells.collect()
+}
+
+/// A row of so many cells that says why there is nothing in it.
+fn failed(run: &Run, length: usize) -> Vec<String> {
+    let nothing = (2..length).map(|_| NONE.to_owned());
+    [run.contender.clone(), outcome(run)].into_iter().chain(nothing).collect()
 }
 
 fn comparison_row(contender: &str, comparison: &Comparison) -> [String; 8] {
@@ -177,7 +203,7 @@ fn mib_over(bytes: i64) -> String {
 /// A workload's own figures: a line for each, a column for each contender, before them the reference.
 fn figures(runs: &[Run], reference: Option<(&str, &[Figure])>) -> String {
     let reports: Vec<(&str, Option<&Report>)> =
-        runs.iter().map(|run| (run.contender, run.report())).collect();
+        runs.iter().map(|run| (run.contender.as_str(), run.report())).collect();
     let heads = reference
         .iter()
         .map(|(name, _)| *name)
@@ -271,6 +297,7 @@ mod tests {
         Sample {
             phase,
             statement: statement.into(),
+            at_ns: 0,
             resident_bytes: Some(resident_bytes),
             resident_bytes_peak: None,
             bound_bytes: None,
@@ -297,8 +324,10 @@ mod tests {
             samples,
             figures,
             notes,
+            asked: Vec::new(),
+            maps: Vec::new(),
         };
-        Run::measured(contender, report)
+        Run::measured(contender, report, Vec::new())
     }
 
     /// The cells of a table, a line each, one space between.

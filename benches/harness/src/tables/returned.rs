@@ -1,12 +1,12 @@
 //! The comparison of the workloads that end with a rest: what was given back, and what it cost.
 
-use super::{align_numbers, mib_over, outcome, table, wrap};
+use super::{align_numbers, mib_over, table, wrap};
 use crate::compare::Comparison;
 use crate::results::{Outcome, Run};
 use crate::returned::{Returned, TARGET};
-use crate::text::{NONE, grouped, mib, or_none, times};
+use crate::text::{grouped, mib, or_none, times};
 
-const HEADS: [&str; 13] = [
+pub const HEADS: [&str; 13] = [
     "contender",
     "peak",
     "drop",
@@ -27,23 +27,23 @@ pub fn comparison(runs: &[Run]) -> String {
     let mut table = table(&HEADS);
     align_numbers(&mut table, 1..HEADS.len() - 1);
     wrap(&mut table, 1, super::REASON_WIDTH);
-    for run in runs {
-        match &run.outcome {
-            Outcome::Measured { comparison, returned: Some(returned), .. } => {
-                table.add_row(row(run.contender, comparison, returned))
-            }
-            _ => table.add_row(
-                [run.contender.to_owned(), outcome(run)]
-                    .into_iter()
-                    .chain((2..HEADS.len()).map(|_| NONE.to_owned())),
-            ),
-        };
-    }
+    table.add_rows(cells(runs));
     format!(
         "{}\ntarget: {TARGET}. bound: the OS pages that hold a survivor. refaults: minor faults of a fixed piece \
          of work after the rest. cpu s: with the rest's.",
         table.trim_fmt()
     )
+}
+
+/// The cells of that table.
+pub fn cells(runs: &[Run]) -> Vec<Vec<String>> {
+    let cells = runs.iter().map(|run| match &run.outcome {
+        Outcome::Measured { comparison, returned: Some(returned), .. } => {
+            row(&run.contender, comparison, returned).to_vec()
+        }
+        _ => super::failed(run, HEADS.len()),
+    });
+    cells.collect()
 }
 
 fn row(contender: &str, comparison: &Comparison, returned: &Returned) -> [String; HEADS.len()] {
@@ -68,6 +68,7 @@ fn row(contender: &str, comparison: &Comparison, returned: &Returned) -> [String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::NONE;
 
     #[test]
     fn a_row_tells_the_target_and_dashes_what_is_not_known() {

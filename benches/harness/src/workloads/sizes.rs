@@ -29,7 +29,7 @@ pub fn run(stage: &mut Stage) -> Result<()> {
 /// The same objects in the calling process, whose allocator counts what is asked for.
 pub fn asked(task: &Task, accounts: &'static dyn Accounts) -> Result<Vec<Figure>> {
     let task = Task { scale: OBJECTS / ASKED_OBJECTS, ..task.clone() };
-    let mut stage = Stage::new(task, accounts);
+    let mut stage = Stage::new(task, accounts)?;
     measure(&mut stage);
     Ok(stage.into_figures())
 }

@@ -21,9 +21,13 @@ fn run(stage: &mut Stage, per_mille: u64) -> Result<()> {
     let count = stage.count(5_000_000);
     lines! { stage;
         let mut objects: Vec<Object> = (0..count).map(object).collect();
+    }
+    stage.map("before the drop");
+    lines! { stage;
         keep_scattered(&mut objects, per_mille);
         objects.shrink_to_fit();
     }
+    stage.map("after the drop");
     stage.rest(&objects);
     Ok(())
 }
