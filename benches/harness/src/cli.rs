@@ -132,8 +132,8 @@ fn run(args: &RunArgs, tally: &'static dyn Accounts) -> Result<ExitCode> {
     writeln!(out, "{}", machine.line())?;
     let progress = session.progress();
     let workloads = session.run(&progress, |workload, result| {
-        write!(out, "{}", tables::workload(workload, result))?;
-        Ok(out.flush()?)
+        let text = tables::workload(workload, result);
+        Ok(progress.suspend(|| write!(out, "{text}").and_then(|()| out.flush()))?)
     })?;
     progress.finish_and_clear();
     let results = Results { machine, settings, workloads, maps: Vec::new() };

@@ -63,7 +63,7 @@ impl Session {
                 results.extend(Some(result).filter(|result| !result.runs.is_empty()));
                 break;
             }
-            progress.suspend(|| done(workload, &result))?;
+            done(workload, &result)?;
             results.push(result);
         }
         Ok(results)

@@ -36,11 +36,7 @@ pub fn of<'a>(result: &'a WorkloadResult) -> Vec<Cell<'a>> {
     result.runs.iter().filter_map(cell).collect()
 }
 
-fn over_time(
-    report: &Report,
-    comparison: &Comparison,
-    curve: &[Moment],
-) -> Vec<(f64, f64)> {
+fn over_time(report: &Report, comparison: &Comparison, curve: &[Moment]) -> Vec<(f64, f64)> {
     let samples = &report.samples;
     let (Some(first), Some(drop_ns), Some(base)) =
         (samples.first(), report.drop_ns(), comparison.baseline_bytes)

@@ -51,9 +51,9 @@ const TONES: &[Tone] = &[
     tone("class-6", "#6b4fa0", "#a48be0", None),
     // From here on contenders, by their names.
     tone("other", "#59626e", "#9da8b5", DOTS),
-    tone("never-shrink", "#a50026", "#ff6d7d", None),
-    tone("keep-arenas", "#c4450c", "#ff9a62", None),
-    tone("return-arenas", "#8a6500", "#e3c04f", None),
+    tone("never-shrink", "#8f0024", "#ff6d7d", None),
+    tone("keep-arenas", "#cf4a10", "#ff8f55", None),
+    tone("return-arenas", "#705f00", "#f0df92", None),
     tone("return-pools", "#1f7fb8", "#46a3dc", None),
     tone("return-pages", "#1b2f8f", "#b7c3ff", None),
     tone("system", "#59626e", "#9da8b5", GAPS),
@@ -218,7 +218,7 @@ mod tests {
                     let [a, b] = [one, other].map(|it| without_red_or_green(it, lacks_red));
                     let distance =
                         a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
-                    assert!(distance > 8.0, "{pair:?} {one} {other}: {distance:.1}");
+                    assert!(distance > 10.0, "{pair:?} {one} {other}: {distance:.1}");
                 }
             }
         }

@@ -130,7 +130,7 @@ mod tests {
             places.iter().zip(&points).map(|(&place, (_, name))| bounds_of(place, name)).collect();
         for (index, &one) in bounds.iter().enumerate() {
             for &other in &bounds[index + 1..] {
-                assert_eq!(common(one, other), 0, "{places:?}");
+                assert_eq!(common(one, other), 0, "{bounds:?}");
             }
         }
     }
