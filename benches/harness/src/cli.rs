@@ -136,7 +136,8 @@ fn run(args: &RunArgs, tally: &'static dyn Accounts) -> Result<ExitCode> {
         Ok(progress.suspend(|| write!(out, "{text}").and_then(|()| out.flush()))?)
     })?;
     progress.finish_and_clear();
-    let results = Results { machine, settings, workloads, maps: Vec::new() };
+    let interrupted = interrupt::requested();
+    let results = Results { machine, settings, workloads, interrupted, maps: Vec::new() };
     if let Some(file) = json {
         results.write(file)?;
     }

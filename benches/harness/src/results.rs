@@ -21,6 +21,9 @@ pub struct Results {
     pub machine: Machine,
     pub settings: Settings,
     pub workloads: Vec<WorkloadResult>,
+    /// Whether an interrupt ended it early.
+    #[serde(default)]
+    pub interrupted: bool,
     /// Maps of a small heap before and after a drop, for a report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maps: Vec<MapResult>,

@@ -16,10 +16,10 @@ use crate::report::{Asked, Figures, Phase, Report};
 use crate::tally::{Counter, Tally};
 
 /// How often the counts are written down.
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(2);
 
-/// Looks that are kept: ten minutes, if nothing is ever the same.
-const LOOKS_MAX: usize = 120_000;
+/// Looks that are kept: some minutes, if nothing is ever the same.
+const LOOKS_MAX: usize = 100_000;
 
 /// Counts of the whole process.
 pub struct WholeProcess {
@@ -147,7 +147,7 @@ impl Ruler {
         let at_drop = LiveMoment { after_drop_ns: 0, live_bytes: over(end) };
         Some(Ruler {
             allocations: end.allocations - base.allocations,
-            live_bytes_peak: within.clone().map(over).max()?,
+            live_bytes_peak: within.clone().map(over).chain([over(end)]).max()?,
             curve: within.map(moment).chain([at_drop]).collect(),
         })
     }

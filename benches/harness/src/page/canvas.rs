@@ -240,6 +240,11 @@ pub fn line(area: &Area, points: Vec<(i32, i32)>, ink: Ink, width: u32) -> Resul
     Ok(area.draw(&PathElement::new(points, ink.stand_in().stroke_width(width)))?)
 }
 
+/// The same without the ink's gaps: what leads from a name to its line or point.
+pub fn leader(area: &Area, from: (i32, i32), to: (i32, i32), ink: Ink) -> Result<()> {
+    Ok(area.draw(&PathElement::new(vec![from, to], ink.solid().stroke_width(3)))?)
+}
+
 /// A filled rectangle between two corners in units.
 pub fn bar(area: &Area, from: (i32, i32), to: (i32, i32), ink: Ink, share: f64) -> Result<()> {
     Ok(area.draw(&Rectangle::new([from, to], ink.stand_in().mix(share).filled()))?)
@@ -247,7 +252,7 @@ pub fn bar(area: &Area, from: (i32, i32), to: (i32, i32), ink: Ink, share: f64) 
 
 /// An outline between two corners in units.
 pub fn frame(area: &Area, from: (i32, i32), to: (i32, i32), ink: Ink) -> Result<()> {
-    Ok(area.draw(&Rectangle::new([from, to], ink.stand_in().stroke_width(1)))?)
+    Ok(area.draw(&Rectangle::new([from, to], ink.solid().stroke_width(1)))?)
 }
 
 /// A contender's point: full, or hollow where its line has gaps.
@@ -255,7 +260,7 @@ pub fn point(area: &Area, at: (i32, i32), ink: Ink) -> Result<()> {
     const RADIUS: i32 = px(5);
     if ink.has_gaps() {
         area.draw(&Circle::new(at, RADIUS, Ink::GROUND.stand_in().filled()))?;
-        return Ok(area.draw(&Circle::new(at, RADIUS, ink.stand_in().stroke_width(8)))?);
+        return Ok(area.draw(&Circle::new(at, RADIUS, ink.solid().stroke_width(8)))?);
     }
     Ok(area.draw(&Circle::new(at, RADIUS, ink.stand_in().filled()))?)
 }

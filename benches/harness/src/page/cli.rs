@@ -75,7 +75,8 @@ fn run(args: &ReportArgs, tally: &'static dyn Accounts) -> Result<(Results, Path
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let (session, settings) = args.choice.session(&DEFAULTS, tally)?;
     eprintln!("{}", machine.line());
-    let mut results = Results { machine, settings, workloads: Vec::new(), maps: Vec::new() };
+    let mut results =
+        Results { machine, settings, workloads: Vec::new(), interrupted: false, maps: Vec::new() };
     let progress = session.progress();
     let workloads = session.run(&progress, |workload, result| {
         results.workloads.push(result.clone());
@@ -91,6 +92,7 @@ fn run(args: &ReportArgs, tally: &'static dyn Accounts) -> Result<(Results, Path
     results.workloads = workloads;
     progress.set_message("heap maps");
     results.maps = maps(&session, &results.settings.contenders)?;
+    results.interrupted = interrupt::requested();
     progress.finish_and_clear();
     keep(&results, &folder)?;
     Ok((results, folder))

@@ -3,7 +3,7 @@
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use super::canvas::{Area, Chart, Fit, Words, axis_words, line, px, words, words_width};
+use super::canvas::{Area, Chart, Fit, Words, axis_words, leader, line, px, words, words_width};
 use super::cells::{Cell, lowest_bound_mib};
 use super::ink::Ink;
 use super::labels::spread;
@@ -124,7 +124,9 @@ fn paint(
     for cell in cells {
         let width = if cell.contender == "return-pages" { 11 } else { 7 };
         let style = cell.ink.stand_in().stroke_width(width);
-        plot.draw_series(LineSeries::new(cell.curve.iter().copied(), style))?;
+        // The rests differ by milliseconds: all lines go on to the longest one's end.
+        let last = cell.curve.last().map(|last| (end, last.1));
+        plot.draw_series(LineSeries::new(cell.curve.iter().copied().chain(last), style))?;
     }
     bound(&mut plot, cells, end)?;
     names_at_right(area, &plot, end, names)?;
@@ -159,7 +161,9 @@ fn drop_mark(area: &Area, plot: &Plot, cells: &[&Cell]) -> Result<()> {
         .first()
         .and_then(|cell| cell.report.samples.iter().rfind(|it| it.phase == Phase::Statement))
         .map_or("", |sample| &sample.statement);
-    let text = if statement.len() > 34 || statement.is_empty() { "the drop" } else { statement };
+    // Some workloads name a moment there rather than quote their source.
+    let is_short_code = statement.contains('(') && statement.len() <= 34;
+    let text = if is_short_code { statement } else { "the drop" };
     words(area, (x + px(5), px(29)), text, Words::left(Ink::MUTED))
 }
 
@@ -188,7 +192,7 @@ fn names_at_right(area: &Area, plot: &Plot, end: f64, names: &[End]) -> Result<(
     let (_, bottom) = plot.backend_coord(&(end, 0.0));
     let places = spread(&wanted, px(NAMES_GAP), px(30), bottom);
     for ((name, (x, y)), place) in names.iter().zip(at).zip(places) {
-        line(area, vec![(x + px(2), y), (x + px(14), place)], name.ink, 3)?;
+        leader(area, (x + px(2), y), (x + px(14), place), name.ink)?;
         let style = Words::left(name.ink);
         let style = if name.bold { style.bold() } else { style };
         words(area, (x + px(18), place), &name.name, style)?;

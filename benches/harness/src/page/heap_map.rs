@@ -6,7 +6,7 @@
 //!
 //! An arena can go home only when its row holds no block; one look at the rows tells why it never does.
 
-use super::canvas::{Area, Chart, SMALL, Words, bar, frame, px, words};
+use super::canvas::{Area, Chart, Words, bar, frame, px, words};
 use super::ink::Ink;
 use crate::Result;
 use crate::report::{HeapMap, Place, PlaceKind};
@@ -15,10 +15,10 @@ use crate::results::MapResult;
 /// Slots in an arena, each of 4 KiB.
 const SLOTS: i32 = 256;
 /// Units across for a slot.
-const SLOT: i32 = 5;
+const SLOT: i32 = 7;
 /// Pixels for an arena's row, and of them for its cells.
-const ROW: i32 = 9;
-const CELL: i32 = 7;
+const ROW: i32 = 12;
+const CELL: i32 = 10;
 /// Pixels above the rows.
 const HEAD: i32 = 4;
 /// Arenas that are drawn; the caption tells how many there are.
@@ -56,16 +56,28 @@ impl Sum {
     }
 }
 
-/// Draws one moment of one heap.
+/// Draws the heap before the drop, which is the same on every rung, and then each rung's after the rest.
 ///
 /// # Errors
 ///
-/// As [`Chart::draw`].
-pub fn chart(result: &MapResult, map: &HeapMap) -> Result<Chart> {
+/// As [`Chart::draw_once`].
+pub fn charts(results: &[MapResult]) -> Result<Vec<(Sum, Chart)>> {
+    let before = results.iter().find_map(|result| result.maps.first().map(|map| (result, map)));
+    let after = results.iter().filter_map(|result| {
+        result.maps.last().filter(|_| result.maps.len() > 1).map(|map| (result, map))
+    });
+    before
+        .into_iter()
+        .chain(after)
+        .map(|(result, map)| Ok((Sum::of(map), chart(result, map)?)))
+        .collect()
+}
+
+fn chart(result: &MapResult, map: &HeapMap) -> Result<Chart> {
     let sum = Sum::of(map);
     let chart = Chart::new(
         format!("heap-map-{}-{}", result.contender, map.moment.replace(' ', "-")),
-        format!("The heap under {} {}", result.contender, map.moment),
+        title(result, map),
         format!(
             "{} arenas, of which {} hold no block; {} pools, of which {} hold none; {} of {} OS pages went home.",
             sum.arenas,
@@ -87,6 +99,14 @@ pub fn chart(result: &MapResult, map: &HeapMap) -> Result<Chart> {
     })
 }
 
+/// Before the drop all rungs have the same heap.
+fn title(result: &MapResult, map: &HeapMap) -> String {
+    match result.maps.first() {
+        Some(first) if first.moment == map.moment => map.moment.to_string(),
+        _ => format!("{}, {}", result.contender, map.moment),
+    }
+}
+
 fn paint(area: &Area, arena: &[Place], top: i32) -> Result<()> {
     let mut left = px(1);
     for place in arena {
@@ -106,7 +126,9 @@ fn cell(area: &Area, place: &Place, (left, top): (i32, i32), width: i32) -> Resu
     match place.kind {
         PlaceKind::Records => bar(area, (left, top), (right, bottom), Ink::RECORDS, 1.0)?,
         PlaceKind::Free => {
-            frame(area, (left, top), (right, bottom), Ink::GRID)?;
+            if resident > 0 {
+                bar(area, (left, top), (left + resident, bottom), Ink::LIVE, 1.0)?;
+            }
         }
         PlaceKind::Pool | PlaceKind::Span => {
             if resident > 0 {
@@ -129,10 +151,10 @@ fn ink(place: &Place) -> Ink {
 /// How dark a cell is: in five steps, the palest for a pool with hardly a block. One without any is paler still.
 fn shade(used: u32, capacity: u32) -> f64 {
     if used == 0 {
-        return 0.12;
+        return 0.15;
     }
     let fifths = (f64::from(used) / f64::from(capacity.max(1)) * 5.0).ceil();
-    0.1 + 0.18 * fifths.min(5.0)
+    0.3 + 0.14 * fifths.min(5.0)
 }
 
 /// What the cells mean.
@@ -144,11 +166,11 @@ pub fn legend() -> Result<Chart> {
     let chart = Chart::new(
         "heap-map-legend".to_owned(),
         "What the cells of the heap map mean".to_owned(),
-        "Colour: size of the blocks. Shade: share of the blocks in use. Outline: OS pages that went home."
+        "Colour: size of the blocks. Shade: share of the blocks in use. Outline or nothing: OS pages that went home."
             .to_owned(),
         Vec::new(),
     );
-    chart.draw_once((340, 62), |area| {
+    chart.draw_once((440, 62), |area| {
         let mut left = px(1);
         let mut smallest = 8;
         for (index, ink) in Ink::CLASSES.into_iter().enumerate() {
@@ -166,8 +188,12 @@ pub fn legend() -> Result<Chart> {
             words(area, (left + px(18), px(47)), name, Words::left(Ink::MUTED).sized(11))?;
             left += px(58);
         }
-        frame(area, (left + px(6), px(42)), (left + px(20), px(52)), Ink::CLASSES[0])?;
-        words(area, (left + px(24), px(47)), "went home", Words::left(Ink::MUTED).sized(SMALL - 1))
+        left += px(14);
+        bar(area, (left, px(42)), (left + px(14), px(52)), Ink::LIVE, 1.0)?;
+        words(area, (left + px(18), px(47)), "no pool", Words::left(Ink::MUTED).sized(11))?;
+        left += px(66);
+        frame(area, (left, px(42)), (left + px(14), px(52)), Ink::CLASSES[0])?;
+        words(area, (left + px(18), px(47)), "went home", Words::left(Ink::MUTED).sized(11))
     })
 }
 
@@ -207,8 +233,8 @@ mod tests {
         let result =
             MapResult { contender: "return-pages".into(), maps: vec![map()], failed: None };
         let text = chart(&result, &result.maps[0]).expect("drawn").inline();
-        // Four pools and two records, filled; the purged part and two free runs, outlined.
-        assert_eq!(text.matches("<rect").count(), 6 + 3);
+        // Four pools, two records and two free runs, filled; the purged part outlined.
+        assert_eq!(text.matches("<rect").count(), 8 + 1);
         assert_eq!(text.matches("stroke:var(--class-1)").count(), 1);
     }
 

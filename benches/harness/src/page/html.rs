@@ -8,9 +8,12 @@ use super::heap_map::{self, Sum};
 use super::ink::{self, Ink};
 use super::{curve, multiples, trade_off};
 use crate::machine::Machine;
-use crate::results::{MapResult, Outcome, Results, Settings, WorkloadResult};
+use crate::results::{Outcome, Results, Settings, WorkloadResult};
 use crate::text::{grouped, mib, number, or_none, times};
 use crate::{Result, contenders, tables, workloads};
+
+/// Bytes in a slot of the heap map.
+const OS_PAGE_BYTES: u64 = 4 << 10;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -19,7 +22,7 @@ const SCRIPT: &str = include_str!("page.js");
 pub struct Page<'a> {
     results: &'a Results,
     summary: Option<Chart>,
-    maps: Vec<(&'a MapResult, Vec<(Sum, Chart)>)>,
+    maps: Vec<(Sum, Chart)>,
     map_legend: Chart,
     sections: Vec<Section<'a>>,
 }
@@ -57,15 +60,10 @@ impl<'a> Page<'a> {
     ///
     /// A sentence, if a chart cannot be drawn.
     pub fn of(results: &'a Results) -> Result<Page<'a>> {
-        let map = |result: &'a MapResult| -> Result<(&'a MapResult, Vec<(Sum, Chart)>)> {
-            let drawn =
-                result.maps.iter().map(|map| Ok((Sum::of(map), heap_map::chart(result, map)?)));
-            Ok((result, drawn.collect::<Result<_>>()?))
-        };
         Ok(Page {
             results,
             summary: trade_off::summary(results)?,
-            maps: results.maps.iter().map(map).collect::<Result<_>>()?,
+            maps: heap_map::charts(&results.maps)?,
             map_legend: heap_map::legend()?,
             sections: results.workloads.iter().map(Section::of).collect::<Result<_>>()?,
         })
@@ -73,7 +71,7 @@ impl<'a> Page<'a> {
 
     /// Every chart, in the order of the page.
     pub fn charts(&self) -> impl Iterator<Item = &Chart> {
-        let maps = self.maps.iter().flat_map(|(_, maps)| maps.iter().map(|(_, chart)| chart));
+        let maps = self.maps.iter().map(|(_, chart)| chart);
         let legend = Some(&self.map_legend).filter(|_| !self.maps.is_empty());
         let sections = self.sections.iter().flat_map(Section::charts);
         self.summary.iter().chain(maps).chain(legend).chain(sections)
@@ -120,9 +118,8 @@ impl<'a> Page<'a> {
                     "What it still holds then is what its allocator keeps."
                 }
                 (facts(machine, settings))
-                @if settings.workloads.len() > self.results.workloads.len() {
-                    p.failed { "Interrupted: " (self.results.workloads.len()) " of "
-                        (settings.workloads.len()) " workloads were begun." }
+                @if self.results.interrupted {
+                    p.failed { "Interrupted: what was measured until then is shown." }
                 }
                 @for name in &settings.left_out {
                     p.failed { (name) " did not build here, and was left out." }
@@ -201,23 +198,12 @@ impl<'a> Page<'a> {
             section #heap-map {
                 h2 { "Why arenas cannot be returned" }
                 p { "One row is one arena of 1 MiB, one cell a pool. An arena can go home only when its whole row "
-                    "holds no block. After 99% of all objects were freed at random, every row still holds some. "
+                    "holds no block. After 99% of all objects were freed at random, hardly a row is without one. "
                     "Pools, and still more so OS pages, are small enough to be empty." }
                 (PreEscaped(self.map_legend.inline()))
-                @for (result, maps) in &self.maps {
-                    h3 { (result.contender) }
+                div.maps { @for map in &self.maps { (heap_map(map)) } }
+                @for result in &self.results.maps {
                     @if let Some(reason) = &result.failed { p.failed { (result.contender) " failed: " (reason) } }
-                    div.maps {
-                        @for (sum, chart) in maps {
-                            figure {
-                                (PreEscaped(chart.inline()))
-                                figcaption { b { (chart.title.rsplit(&result.contender).next().unwrap_or_default()) } ": "
-                                    (sum.arenas) " arenas, " (sum.arenas_empty) " without a block; "
-                                    (sum.pools) " pools, " (sum.pools_empty) " without; "
-                                    (mib(sum.os_pages_purged * 4096)) " of " (mib(sum.os_pages * 4096)) " MiB went home" }
-                            }
-                        }
-                    }
                 }
             }
         } }
@@ -243,6 +229,22 @@ impl<'a> Page<'a> {
                 dl.contenders {
                     @for name in &self.results.settings.contenders { dt { (name) } dd { (about(name)) } }
                 }
+            }
+        }
+    }
+}
+
+/// One map, and what it shows in numbers.
+fn heap_map((sum, chart): &(Sum, Chart)) -> Markup {
+    html! {
+        figure data-figure=(chart.name) {
+            figcaption { b { (chart.title) } }
+            (PreEscaped(chart.inline()))
+            figcaption {
+                (grouped(sum.arenas as u64)) " arenas, " (sum.arenas_empty) " without a block. "
+                (grouped(sum.pools as u64)) " pools, " (grouped(sum.pools_empty as u64)) " without. "
+                b { (mib(sum.os_pages_purged * OS_PAGE_BYTES)) " of " (mib(sum.os_pages * OS_PAGE_BYTES))
+                    " MiB went home." }
             }
         }
     }
@@ -301,7 +303,7 @@ fn workload(section: &Section) -> Markup {
             h2 { (result.workload) }
             p { (known.map_or("a workload that this version does not know", |it| it.about))
                 @if let Some(ruler) = &result.ruler {
-                    "; " (grouped(ruler.allocations)) " allocations, " (mib(ruler.live_bytes_peak)) " MiB live at the peak" } }
+                    "; " (grouped(ruler.allocations)) " allocations here, " (mib(ruler.live_bytes_peak)) " MiB live at the peak" } }
             @for run in &result.runs {
                 @if let Outcome::Failed { failed } = &run.outcome {
                     p.failed { (run.contender) " failed: " (failed) }
@@ -350,7 +352,7 @@ pub mod tests {
     use super::*;
     use crate::page::cells::tests::{result, run};
     use crate::report::HeapMap;
-    use crate::results::Run;
+    use crate::results::{MapResult, Run};
 
     pub fn results() -> Results {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
@@ -370,6 +372,7 @@ pub mod tests {
                 run("return-pages"),
                 Run::failed("keep-arenas", "killed by <signal> 9".into()),
             ])],
+            interrupted: false,
             maps: vec![MapResult {
                 contender: "return-pages".into(),
                 maps: vec![HeapMap { moment: "before the drop".into(), arenas: Vec::new() }],

@@ -95,16 +95,21 @@ impl Ink {
         RGBColor(STAND_IN.0, self.0 as u8, STAND_IN.1)
     }
 
+    /// The same for what is drawn without gaps, though its lines have some.
+    pub fn solid(self) -> RGBColor {
+        RGBColor(SOLID, self.0 as u8, STAND_IN.1)
+    }
+
     /// Whether it is drawn with gaps: its points are hollow too.
     pub fn has_gaps(self) -> bool {
         TONES[self.0].dash.is_some()
     }
 
     /// The attributes of a line or an area in this ink, in place of the stand-in's; `paint` is `fill` or `stroke`.
-    fn attributes(self, paint: &str) -> String {
+    fn attributes(self, paint: &str, with_gaps: bool) -> String {
         let tone = &TONES[self.0];
         let mut text = format!("{paint}=\"{}\" style=\"{paint}:var(--{})", tone.light, tone.name);
-        if let Some(dash) = tone.dash.filter(|_| paint == "stroke") {
+        if let Some(dash) = tone.dash.filter(|_| with_gaps && paint == "stroke") {
             let _ = write!(text, ";stroke-dasharray:{dash}");
         }
         text.push('"');
@@ -120,14 +125,19 @@ impl Ink {
 /// Red and blue of every stand-in; its green is the ink's number.
 const STAND_IN: (u8, u8) = (0x01, 0xFE);
 
+/// Red of every stand-in that has no gaps.
+const SOLID: u8 = 0x02;
+
 /// Replaces every stand-in in a drawing by its ink.
 pub fn replace_stand_ins(drawing: &str) -> String {
     let mut text = drawing.to_owned();
     for ink in (0..TONES.len()).map(Ink) {
-        let RGBColor(red, green, blue) = ink.stand_in();
-        for paint in ["fill", "stroke"] {
-            let stand_in = format!("{paint}=\"#{red:02X}{green:02X}{blue:02X}\"");
-            text = text.replace(&stand_in, &ink.attributes(paint));
+        for (colour, with_gaps) in [(ink.stand_in(), true), (ink.solid(), false)] {
+            let RGBColor(red, green, blue) = colour;
+            for paint in ["fill", "stroke"] {
+                let stand_in = format!("{paint}=\"#{red:02X}{green:02X}{blue:02X}\"");
+                text = text.replace(&stand_in, &ink.attributes(paint, with_gaps));
+            }
         }
     }
     text
@@ -226,12 +236,12 @@ mod tests {
 
     #[test]
     fn a_stand_in_becomes_a_variable_and_nothing_else_changes() {
-        let drawing = "<a fill=\"#0100FE\"/><b stroke=\"#0105FE\"/><c fill=\"#0100FF\"/>";
+        let drawing = "<a fill=\"#0100FE\"/><b stroke=\"#0105FE\"/><c fill=\"#0100FF\"/><d stroke=\"#0205FE\"/>";
         assert_eq!(
             replace_stand_ins(drawing),
             "<a fill=\"#1b1f24\" style=\"fill:var(--text)\"/>\
              <b stroke=\"#1b1f24\" style=\"stroke:var(--bound);stroke-dasharray:4 14\"/>\
-             <c fill=\"#0100FF\"/>"
+             <c fill=\"#0100FF\"/><d stroke=\"#1b1f24\" style=\"stroke:var(--bound)\"/>"
         );
     }
 

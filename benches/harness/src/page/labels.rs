@@ -40,29 +40,43 @@ pub type Bounds = ((i32, i32), (i32, i32));
 /// Where a point's name goes, and which of its ends is there.
 pub type Place = ((i32, i32), HPos);
 
-/// A place for the name of each point, in units: beside it where that is free, else further off.
+/// A place for the name of each point, in units: beside it where that is free, else further off. Who is placed first
+/// has the choice, so everyone is first once, and the best outcome is taken.
 pub fn beside(points: &[((i32, i32), &str)], within: Bounds) -> Vec<Place> {
+    let orders = (0..points.len()).flat_map(|first| {
+        let order: Vec<usize> = (first..points.len()).chain(0..first).collect();
+        let back = order.iter().rev().copied().collect();
+        [order, back]
+    });
+    let outcomes = orders.map(|order| in_order(points, within, &order));
+    outcomes.min_by_key(|(cost, _)| *cost).map_or_else(Vec::new, |(_, places)| places)
+}
+
+fn in_order(points: &[((i32, i32), &str)], within: Bounds, order: &[usize]) -> (i64, Vec<Place>) {
     const AROUND: i32 = px(6);
-    let mut taken: Vec<Bounds> = points
-        .iter()
-        .map(|&((x, y), _)| ((x - AROUND, y - AROUND), (x + AROUND, y + AROUND)))
-        .collect();
-    points
-        .iter()
-        .map(|&((x, y), name)| {
-            let best = candidates((x, y))
-                .min_by_key(|&place| {
-                    let bounds = bounds_of(place, name);
-                    let covered: i64 = taken.iter().map(|other| common(bounds, *other)).sum();
-                    let outside = area(bounds) - common(bounds, within);
-                    let (dx, dy) = (place.0.0 - x, place.0.1 - y);
-                    covered * 50 + outside * 200 + i64::from(dx.abs() + dy.abs()) * 4
-                })
-                .unwrap_or(((x, y), HPos::Left));
-            taken.push(bounds_of(best, name));
-            best
-        })
-        .collect()
+    let around =
+        |&((x, y), _): &((i32, i32), &str)| ((x - AROUND, y - AROUND), (x + AROUND, y + AROUND));
+    let mut taken: Vec<Bounds> = points.iter().map(around).collect();
+    let mut places: Vec<Place> = points.iter().map(|&(at, _)| (at, HPos::Left)).collect();
+    let mut sum = 0;
+    for &index in order {
+        let (at, name) = points[index];
+        let cost = |place: Place| {
+            let bounds = bounds_of(place, name);
+            let covered: i64 = taken.iter().map(|other| common(bounds, *other)).sum();
+            let outside = area(bounds) - common(bounds, within);
+            let (dx, dy) = (place.0.0 - at.0, place.0.1 - at.1);
+            covered * 50 + outside * 200 + i64::from(dx.abs() + 3 * dy.abs()) * 20
+        };
+        if let Some((least, place)) =
+            candidates(at).map(|place| (cost(place), place)).min_by_key(|(cost, _)| *cost)
+        {
+            sum += least;
+            taken.push(bounds_of(place, name));
+            places[index] = place;
+        }
+    }
+    (sum, places)
 }
 
 /// Places around a point, in widening circles.

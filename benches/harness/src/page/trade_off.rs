@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::canvas::{Area, Chart, Fit, Words, axis_words, line, point, px, words};
+use super::canvas::{Area, Chart, Fit, Words, axis_words, leader, line, point, px, words};
 use super::cells::{self, Cell};
 use super::ink::Ink;
 use super::labels;
@@ -49,7 +49,7 @@ pub fn chart(result: &WorkloadResult, cells: &[Cell]) -> Result<Option<Chart>> {
     };
     let name = format!("{}-trade-off", result.workload);
     let title = format!("{}: memory held against time", result.workload);
-    draw(name, title, &axes, cells.iter().filter_map(of_cell).collect())
+    draw(name, title, 260, &axes, cells.iter().filter_map(of_cell).collect())
 }
 
 /// Draws the trade-off over all workloads in which every contender was measured: the share of the peak that is still
@@ -66,7 +66,7 @@ pub fn summary(results: &Results) -> Result<Option<Chart>> {
         bound,
     };
     let title = "All workloads: memory held against time".to_owned();
-    draw("trade-off".to_owned(), title, &axes, points)
+    draw("trade-off".to_owned(), title, 360, &axes, points)
 }
 
 fn summed(results: &Results) -> (Vec<Point>, Option<f64>) {
@@ -115,7 +115,13 @@ fn row(result: &WorkloadResult, names: &[&str]) -> Option<(Vec<(f64, f64)>, f64)
     Some((names.iter().map(of).collect::<Option<_>>()?, bound))
 }
 
-fn draw(name: String, title: String, axes: &Axes, points: Vec<Point>) -> Result<Option<Chart>> {
+fn draw(
+    name: String,
+    title: String,
+    tall: i32,
+    axes: &Axes,
+    points: Vec<Point>,
+) -> Result<Option<Chart>> {
     if points.is_empty() {
         return Ok(None);
     }
@@ -130,7 +136,7 @@ fn draw(name: String, title: String, axes: &Axes, points: Vec<Point>) -> Result<
     );
     let series = points.iter().map(|point| point.contender.clone()).collect();
     let more = 12 * (points.len() as i32 - 6).max(0);
-    let size = |fit: Fit| (fit.choose(960, 360), fit.choose(330, 320) + more);
+    let size = |fit: Fit| (fit.choose(960, 360), fit.choose(tall, 320) + more);
     let chart = Chart::new(name, title, description, series);
     Ok(Some(chart.draw(size, |area, fit| paint(area, fit, axes, &points))?))
 }
@@ -146,6 +152,7 @@ fn paint(area: &Area, fit: Fit, axes: &Axes, points: &[Point]) -> Result<()> {
         .set_label_area_size(LabelAreaPosition::Bottom, px(40))
         .build_cartesian_2d(0.0..dearest * 1.08, 0.0..largest * 1.08)?;
     plot.configure_mesh()
+        .disable_x_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(Ink::GRID.stand_in().stroke_width(4))
         .axis_style(Ink::GRID.stand_in().stroke_width(4))
@@ -188,7 +195,7 @@ fn names(area: &Area, points: &[Point], at: &[(i32, i32)], within: labels::Bound
     for ((at, name), (place, across)) in named.iter().zip(labels::beside(&named, within)) {
         let ink = Ink::contender(name);
         if (place.1 - at.1).abs() > px(12) {
-            line(area, vec![*at, place], ink, 2)?;
+            leader(area, *at, place, ink)?;
         }
         point(area, *at, ink)?;
         words(area, place, name, Words { across, ..Words::left(ink) })?;

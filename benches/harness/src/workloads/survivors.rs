@@ -27,7 +27,6 @@ fn run(stage: &mut Stage, per_mille: u64) -> Result<()> {
         keep_scattered(&mut objects, per_mille);
         objects.shrink_to_fit();
     }
-    stage.map("after the drop");
     stage.rest(&objects);
     Ok(())
 }
