@@ -96,6 +96,26 @@ pub struct Sample {
     pub minor_faults: u64,
 }
 
+#[cfg(test)]
+impl Sample {
+    /// A look that saw nothing, for tests to fill in.
+    pub fn blank(phase: Phase) -> Sample {
+        Sample {
+            phase,
+            statement: Cow::Borrowed(""),
+            at_ns: 0,
+            resident_bytes: None,
+            bound_bytes: None,
+            idled_s: None,
+            resident_bytes_peak: None,
+            allocator: None,
+            wall_ns: 0,
+            cpu_ns: 0,
+            minor_faults: 0,
+        }
+    }
+}
+
 /// A further figure that a workload gives; what it counts stands with the workload.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Figure {
@@ -152,6 +172,8 @@ pub struct Moment {
 pub struct Asked {
     pub at_ns: u64,
     pub live_bytes: u64,
+    /// The most since the look before.
+    pub live_bytes_most: u64,
     pub allocations: u64,
 }
 

@@ -24,18 +24,24 @@ const LOOKS_MAX: usize = 100_000;
 /// Counts of the whole process.
 pub struct WholeProcess {
     live_bytes: AtomicU64,
+    /// The most since somebody looked.
+    live_bytes_most: AtomicU64,
     allocations: AtomicU64,
 }
 
 impl WholeProcess {
     pub const fn new() -> WholeProcess {
-        WholeProcess { live_bytes: AtomicU64::new(0), allocations: AtomicU64::new(0) }
+        let [live_bytes, live_bytes_most, allocations] = [const { AtomicU64::new(0) }; 3];
+        WholeProcess { live_bytes, live_bytes_most, allocations }
     }
 
-    fn now(&self) -> Asked {
+    /// A look, which begins the most anew.
+    fn look(&self) -> Asked {
+        let live_bytes = self.live_bytes.load(Relaxed);
         Asked {
             at_ns: clock_ns(),
-            live_bytes: self.live_bytes.load(Relaxed),
+            live_bytes,
+            live_bytes_most: self.live_bytes_most.swap(live_bytes, Relaxed).max(live_bytes),
             allocations: self.allocations.load(Relaxed),
         }
     }
@@ -49,7 +55,11 @@ impl Default for WholeProcess {
 
 impl Counter for WholeProcess {
     fn count(&self, asked: usize, given_up: usize) {
-        self.live_bytes.fetch_add((asked as u64).wrapping_sub(given_up as u64), Relaxed);
+        let change = (asked as u64).wrapping_sub(given_up as u64);
+        let live_bytes = self.live_bytes.fetch_add(change, Relaxed).wrapping_add(change);
+        if asked > given_up {
+            self.live_bytes_most.fetch_max(live_bytes, Relaxed);
+        }
         self.allocations.fetch_add(u64::from(asked > 0), Relaxed);
     }
 }
@@ -81,10 +91,10 @@ impl Watch {
         let mut looks = Vec::with_capacity(LOOKS_MAX);
         let thread = thread::spawn(move || {
             while !ENDED.load(Relaxed) {
-                note(&mut looks, counts.now());
+                note(&mut looks, counts.look());
                 thread::sleep(TICK);
             }
-            note(&mut looks, counts.now());
+            note(&mut looks, counts.look());
             looks
         });
         Watch { thread }
@@ -137,18 +147,21 @@ impl Ruler {
         // A look comes some milliseconds after the last statement; until the work after the rest nobody allocates.
         let end_ns = phase(Phase::Idle).map_or(drop_ns, |idle| idle.at_ns);
         let end = until(end_ns)?;
-        let over = |asked: &Asked| asked.live_bytes.saturating_sub(base.live_bytes);
+        let over = |bytes: u64| bytes.saturating_sub(base.live_bytes);
         let moment = |asked: &Asked| LiveMoment {
-            after_drop_ns: asked.at_ns.cast_signed() - drop_ns.cast_signed(),
-            live_bytes: over(asked),
+            after_drop_ns: (asked.at_ns.cast_signed() - drop_ns.cast_signed()).min(0),
+            live_bytes: over(asked.live_bytes_most),
         };
+        // The look after the drop still knows the most before it.
+        let mut after_drop = report.asked.iter().skip_while(|asked| asked.at_ns <= drop_ns);
         let within =
             report.asked.iter().filter(|asked| (start_ns..=drop_ns).contains(&asked.at_ns));
-        let at_drop = LiveMoment { after_drop_ns: 0, live_bytes: over(end) };
+        let until_drop = within.chain(after_drop.next());
+        let at_drop = LiveMoment { after_drop_ns: 0, live_bytes: over(end.live_bytes) };
         Some(Ruler {
             allocations: end.allocations - base.allocations,
-            live_bytes_peak: within.clone().map(over).chain([over(end)]).max()?,
-            curve: within.map(moment).chain([at_drop]).collect(),
+            live_bytes_peak: until_drop.clone().map(|asked| over(asked.live_bytes_most)).max()?,
+            curve: until_drop.map(moment).chain([at_drop]).collect(),
         })
     }
 }
@@ -166,26 +179,21 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| COUNTS.count(0, 40));
         });
-        let last = *watch.end().last().expect("a look");
+        let looks = watch.end();
+        let last = *looks.last().expect("a look");
         assert_eq!((last.live_bytes, last.allocations), (60, 1));
+        assert_eq!(looks.iter().map(|look| look.live_bytes_most).max(), Some(100));
     }
 
     #[test]
     fn a_ruler_reads_from_the_baseline_to_the_drop() {
-        let sample = |phase, at_ns| Sample {
-            phase,
-            statement: "".into(),
+        let sample = |phase, at_ns| Sample { at_ns, ..Sample::blank(phase) };
+        let asked = |at_ns, live_bytes, live_bytes_most, allocations| Asked {
             at_ns,
-            resident_bytes: None,
-            bound_bytes: None,
-            idled_s: None,
-            resident_bytes_peak: None,
-            allocator: None,
-            wall_ns: 0,
-            cpu_ns: 0,
-            minor_faults: 0,
+            live_bytes,
+            live_bytes_most,
+            allocations,
         };
-        let asked = |at_ns, live_bytes, allocations| Asked { at_ns, live_bytes, allocations };
         let report = Report {
             allocator: String::new(),
             survivors_bytes: 0,
@@ -200,18 +208,18 @@ mod tests {
             figures: Vec::new(),
             notes: Vec::new(),
             asked: vec![
-                asked(5, 100, 3),
-                asked(15, 150, 10),
-                asked(25, 900, 90),
-                asked(45, 130, 95),
-                asked(80, 7_000, 900),
+                asked(5, 100, 100, 3),
+                asked(15, 150, 150, 10),
+                asked(25, 880, 900, 90),
+                asked(45, 130, 1_300, 95),
+                asked(80, 7_000, 8_000, 900),
             ],
             maps: Vec::new(),
         };
         let ruler = Ruler::of(&report).expect("looks");
-        assert_eq!((ruler.allocations, ruler.live_bytes_peak), (92, 800));
+        assert_eq!((ruler.allocations, ruler.live_bytes_peak), (92, 1_200));
         let curve: Vec<(i64, u64)> =
             ruler.curve.iter().map(|moment| (moment.after_drop_ns, moment.live_bytes)).collect();
-        assert_eq!(curve, [(-25, 50), (-15, 800), (0, 30)]);
+        assert_eq!(curve, [(-25, 50), (-15, 800), (0, 1_200), (0, 30)]);
     }
 }

@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::element::{Circle, PathElement, Rectangle};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::ink::{self, Ink};
 use crate::Result;
+use crate::text::number;
 
 /// Units of a drawing in one pixel of the page: plotters draws in whole units, and curves should be smooth.
 const FINE: i32 = 4;
@@ -17,6 +19,10 @@ const FINE: i32 = 4;
 pub const SMALL: i32 = 12;
 
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// An area with two axes.
+pub type Plot<'a, 'b> =
+    ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// How wide a drawing is, in pixels. Each chart is drawn for both; the page shows the one that fits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -220,9 +226,22 @@ impl Words {
     }
 }
 
-/// The style of an axis' labels.
-pub fn axis_words<'a>(ink: Ink) -> TextStyle<'a> {
-    Words::left(ink).style()
+/// Draws a plot's axes, with lines across but none up; about so many labels below.
+pub fn draw_axes(plot: &mut Plot, labels: usize) -> Result<()> {
+    let style = Ink::GRID.stand_in().stroke_width(4);
+    plot.configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(style)
+        .axis_style(style)
+        .set_all_tick_mark_size(px(4))
+        .label_style(Words::left(Ink::MUTED).style())
+        .x_labels(labels)
+        .y_labels(6)
+        .x_label_formatter(&|value| number(*value))
+        .y_label_formatter(&|value| number(*value))
+        .draw()?;
+    Ok(())
 }
 
 /// About as wide as these words become, in units: nothing here knows the reader's font.

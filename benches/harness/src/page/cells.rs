@@ -125,17 +125,12 @@ pub mod tests {
     /// A run that reaches 60 MiB, falls to 30 at the drop, and rests at 12, over a baseline of 2.
     pub fn run(contender: &str) -> Run {
         let sample = |phase, at_ms: u64, resident: u64, idled_s| Sample {
-            phase,
             statement: "drop(objects)".into(),
             at_ns: at_ms * 1_000_000,
             resident_bytes: Some(resident << 20),
-            bound_bytes: None,
             idled_s,
-            resident_bytes_peak: None,
-            allocator: None,
-            wall_ns: 1,
             cpu_ns: 4_000_000,
-            minor_faults: 7,
+            ..Sample::blank(phase)
         };
         let report = Report {
             allocator: contender.to_owned(),

@@ -1,9 +1,10 @@
 //! Resident memory over time: one line for each contender, above what is live and the bound.
 
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use super::canvas::{Area, Chart, Fit, Words, axis_words, leader, line, px, words, words_width};
+use super::canvas::{
+    Area, Chart, Fit, Plot, Words, draw_axes, leader, line, px, words, words_width,
+};
 use super::cells::{Cell, lowest_bound_mib};
 use super::ink::Ink;
 use super::labels::spread;
@@ -15,8 +16,6 @@ use crate::text::number;
 
 /// Pixels between the names at the right.
 const NAMES_GAP: i32 = 15;
-
-type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// What a line at the right is called, where it ends, and its ink.
 struct End {
@@ -97,8 +96,7 @@ fn paint(
     names: &[End],
 ) -> Result<()> {
     let points = || cells.iter().flat_map(|cell| &cell.curve);
-    let start = points().map(|point| point.0).fold(0.0, f64::min);
-    let end = points().map(|point| point.0).fold(0.1, f64::max);
+    let time = Time::of(points().map(|point| point.0));
     let most = points().map(|point| point.1).fold(1.0, f64::max);
     let gutter = names.iter().map(|end| words_width(&end.name, 12)).max().unwrap_or(0) + px(26);
     let mut plot = ChartBuilder::on(area)
@@ -106,49 +104,96 @@ fn paint(
         .margin_right(gutter)
         .set_label_area_size(LabelAreaPosition::Left, px(fit.choose(44, 34)))
         .set_label_area_size(LabelAreaPosition::Bottom, px(40))
-        .build_cartesian_2d(start..end, 0.0..most * 1.04)?;
-    plot.configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(Ink::GRID.stand_in().stroke_width(4))
-        .axis_style(Ink::GRID.stand_in().stroke_width(4))
-        .set_all_tick_mark_size(px(4))
-        .label_style(axis_words(Ink::MUTED))
-        .x_labels(fit.choose(12, 6))
-        .y_labels(6)
-        .x_label_formatter(&|seconds| number(*seconds))
-        .y_label_formatter(&|mib| number(*mib))
-        .draw()?;
-    live(&mut plot, result.ruler.as_ref(), start, end)?;
+        .build_cartesian_2d(-WORK..1.0, 0.0..most * 1.04)?;
+    draw_axes(&mut plot, 0)?;
+    ticks(area, fit, &plot, &time)?;
+    live(&mut plot, result.ruler.as_ref(), &time)?;
     drop_mark(area, &plot, cells)?;
     for cell in cells {
         let width = if cell.contender == "return-pages" { 11 } else { 7 };
         let style = cell.ink.stand_in().stroke_width(width);
         // The rests differ by milliseconds: all lines go on to the longest one's end.
-        let last = cell.curve.last().map(|last| (end, last.1));
-        plot.draw_series(LineSeries::new(cell.curve.iter().copied().chain(last), style))?;
+        let last = cell.curve.last().map(|last| (time.end, last.1));
+        let points = cell.curve.iter().copied().chain(last).map(|point| time.placed(point));
+        plot.draw_series(LineSeries::new(points, style))?;
     }
-    bound(&mut plot, cells, end)?;
-    names_at_right(area, &plot, end, names)?;
-    words(area, (px(2), px(12)), "MiB resident over the baseline", Words::left(Ink::MUTED))?;
-    let (left, bottom) = plot.backend_coord(&(start, 0.0));
-    let (right, _) = plot.backend_coord(&(end, 0.0));
-    let below = ((left + right) / 2, bottom + px(32));
-    words(area, below, "seconds since the drop", Words::centre(Ink::MUTED))
+    bound(&mut plot, cells, &time)?;
+    names_at_right(area, &plot, names)?;
+    words(area, (px(2), px(12)), "MiB resident over the baseline", Words::left(Ink::MUTED))
+}
+
+/// How wide the work is drawn, where the rest has a width of one: the moment of the drop is at the same place in
+/// every chart, and work is seen though it is much shorter than the rest.
+const WORK: f64 = 0.45;
+
+/// The time of a chart, in seconds since the drop.
+struct Time {
+    start: f64,
+    end: f64,
+}
+
+impl Time {
+    fn of(seconds: impl Iterator<Item = f64> + Clone) -> Time {
+        Time { start: seconds.clone().fold(-0.001, f64::min), end: seconds.fold(0.001, f64::max) }
+    }
+
+    /// From left to right: from -WORK to 0 for the work, from 0 to 1 for the rest.
+    fn place(&self, seconds: f64) -> f64 {
+        if seconds < 0.0 { -seconds / self.start * WORK } else { seconds / self.end }
+    }
+
+    fn placed(&self, (seconds, mib): (f64, f64)) -> (f64, f64) {
+        (self.place(seconds), mib)
+    }
+
+    /// Round moments, some in the work and some in the rest.
+    fn ticks(&self, fit: Fit) -> Vec<f64> {
+        let before = step(-self.start, fit.choose(3.0, 2.0));
+        let after = step(self.end, fit.choose(6.0, 5.0));
+        let round = |step: f64, last: f64| {
+            (1..).map(move |n| f64::from(n) * step).take_while(move |&it| it < last * 1.001)
+        };
+        let before = round(before, -self.start).map(|seconds| -seconds);
+        before.chain([0.0]).chain(round(after, self.end)).collect()
+    }
+}
+
+/// The least round step of which at most so many fit into the length.
+fn step(length: f64, most: f64) -> f64 {
+    let decade = 10_f64.powf((length / most).log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * decade);
+    steps.into_iter().find(|step| length / step <= most).unwrap_or(length)
+}
+
+fn ticks(area: &Area, fit: Fit, plot: &Plot, time: &Time) -> Result<()> {
+    for seconds in time.ticks(fit) {
+        let (x, bottom) = plot.backend_coord(&(time.place(seconds), 0.0));
+        line(area, vec![(x, bottom), (x, bottom + px(4))], Ink::GRID, 4)?;
+        // As many digits as the step has.
+        let text = format!("{}", (seconds * 1e4).round() / 1e4);
+        words(area, (x, bottom + px(13)), &text, Words::centre(Ink::MUTED))?;
+    }
+    let work = fit.choose("seconds at work", "at work");
+    let rest = fit.choose("seconds at rest, since the drop", "seconds at rest");
+    for (middle, text) in [(-WORK / 2.0, work), (0.5, rest)] {
+        let (x, bottom) = plot.backend_coord(&(middle, 0.0));
+        words(area, (x, bottom + px(31)), text, Words::centre(Ink::MUTED))?;
+    }
+    Ok(())
 }
 
 /// What is live, as an area: up to the drop as the ruler saw it, then what survives.
-fn live(plot: &mut Plot, ruler: Option<&Ruler>, start: f64, end: f64) -> Result<()> {
+fn live(plot: &mut Plot, ruler: Option<&Ruler>, time: &Time) -> Result<()> {
     let Some(ruler) = ruler else { return Ok(()) };
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let points: Vec<(f64, f64)> = ruler
         .curve
         .iter()
         .map(|moment| (moment.after_drop_ns as f64 / 1e9, mib(moment.live_bytes)))
-        .filter(|point| point.0 >= start)
+        .filter(|point| point.0 >= time.start)
         .collect();
     let Some(&last) = points.last() else { return Ok(()) };
-    let points = points.into_iter().chain([(end, last.1)]);
+    let points = points.into_iter().chain([(time.end, last.1)]).map(|point| time.placed(point));
     plot.draw_series(AreaSeries::new(points, 0.0, Ink::LIVE.stand_in().filled()))?;
     Ok(())
 }
@@ -168,7 +213,7 @@ fn drop_mark(area: &Area, plot: &Plot, cells: &[&Cell]) -> Result<()> {
 }
 
 /// The bound from the drop on, and where the workload tells what it holds before that, there too.
-fn bound(plot: &mut Plot, cells: &[&Cell], end: f64) -> Result<()> {
+fn bound(plot: &mut Plot, cells: &[&Cell], time: &Time) -> Result<()> {
     let lowest = cells
         .iter()
         .filter_map(|cell| Some((cell, cell.bound_mib()?)))
@@ -179,17 +224,17 @@ fn bound(plot: &mut Plot, cells: &[&Cell], end: f64) -> Result<()> {
         let seconds = (sample.at_ns.cast_signed() - drop_ns.cast_signed()) as f64 / 1e9;
         Some((seconds, sample.bound_bytes? as f64 / f64::from(1 << 20)))
     });
-    let points = told.chain([(0.0, mib), (end, mib)]);
+    let points = told.chain([(0.0, mib), (time.end, mib)]).map(|point| time.placed(point));
     plot.draw_series(LineSeries::new(points, Ink::BOUND.stand_in().stroke_width(5)))?;
     Ok(())
 }
 
 /// Each line's name where it ends, and how high it is there.
-fn names_at_right(area: &Area, plot: &Plot, end: f64, names: &[End]) -> Result<()> {
+fn names_at_right(area: &Area, plot: &Plot, names: &[End]) -> Result<()> {
     let at: Vec<(i32, i32)> =
-        names.iter().map(|name| plot.backend_coord(&(end, name.mib.max(0.0)))).collect();
+        names.iter().map(|name| plot.backend_coord(&(1.0, name.mib.max(0.0)))).collect();
     let wanted: Vec<i32> = at.iter().map(|at| at.1).collect();
-    let (_, bottom) = plot.backend_coord(&(end, 0.0));
+    let (_, bottom) = plot.backend_coord(&(1.0, 0.0));
     let places = spread(&wanted, px(NAMES_GAP), px(30), bottom);
     for ((name, (x, y)), place) in names.iter().zip(at).zip(places) {
         leader(area, (x + px(2), y), (x + px(14), place), name.ink)?;
@@ -222,6 +267,14 @@ mod tests {
         for words in ["system 12", "bound 8", "drop(objects)"] {
             assert!(text.contains(words), "{words}");
         }
+    }
+
+    #[test]
+    fn the_drop_is_at_the_same_place_whatever_the_times() {
+        let time = Time::of([-0.25, 0.0, 5.0].into_iter());
+        assert_eq!([-0.25, 0.0, 2.5, 5.0].map(|it| time.place(it)), [-WORK, 0.0, 0.5, 1.0]);
+        assert_eq!(time.ticks(Fit::Wide), [-0.1, -0.2, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!((step(0.25, 1.0), step(7.0, 6.0), step(1.0, 6.0)), (0.5, 2.0, 0.2));
     }
 
     #[test]

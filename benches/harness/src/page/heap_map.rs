@@ -170,7 +170,7 @@ pub fn legend() -> Result<Chart> {
             .to_owned(),
         Vec::new(),
     );
-    chart.draw_once((440, 62), |area| {
+    chart.draw_once((346, 80), |area| {
         let mut left = px(1);
         let mut smallest = 8;
         for (index, ink) in Ink::CLASSES.into_iter().enumerate() {
@@ -183,17 +183,23 @@ pub fn legend() -> Result<Chart> {
             left += px(56);
         }
         let mut left = px(1);
-        for (name, used) in [("none", 0), ("few", 1), ("half", 50), ("all used", 100)] {
+        for (name, used) in [("no block", 0), ("few blocks", 1), ("half", 50), ("all in use", 100)]
+        {
             bar(area, (left, px(42)), (left + px(14), px(52)), Ink::CLASSES[0], shade(used, 100))?;
             words(area, (left + px(18), px(47)), name, Words::left(Ink::MUTED).sized(11))?;
-            left += px(58);
+            left += px(86);
         }
-        left += px(14);
-        bar(area, (left, px(42)), (left + px(14), px(52)), Ink::LIVE, 1.0)?;
-        words(area, (left + px(18), px(47)), "no pool", Words::left(Ink::MUTED).sized(11))?;
-        left += px(66);
-        frame(area, (left, px(42)), (left + px(14), px(52)), Ink::CLASSES[0])?;
-        words(area, (left + px(18), px(47)), "went home", Words::left(Ink::MUTED).sized(11))
+        let left = px(1);
+        bar(area, (left, px(62)), (left + px(14), px(72)), Ink::LIVE, 1.0)?;
+        words(area, (left + px(18), px(67)), "no pool", Words::left(Ink::MUTED).sized(11))?;
+        let left = left + px(86);
+        frame(area, (left, px(62)), (left + px(14), px(72)), Ink::CLASSES[0])?;
+        words(
+            area,
+            (left + px(18), px(67)),
+            "part of a pool that went home",
+            Words::left(Ink::MUTED).sized(11),
+        )
     })
 }
 

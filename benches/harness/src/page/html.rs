@@ -167,12 +167,21 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// MiB that a contender holds in all workloads; `None` if it failed in one.
+    fn held_together(&self, name: &str) -> Option<f64> {
+        let held = |section: &Section| {
+            section.cells.iter().find(|cell| cell.contender == name).and_then(Cell::idle_mib)
+        };
+        self.sections.iter().map(held).sum()
+    }
+
     /// A row for each contender, a column for each workload.
     fn held(&self) -> Markup {
         html! {
             table {
                 thead { tr {
                     th scope="col" { "contender" }
+                    th.number scope="col" { "together" }
                     @for section in &self.sections {
                         th.number scope="col" { a href={ "#" (section.result.workload) } { (section.result.workload) } }
                     }
@@ -180,10 +189,12 @@ impl<'a> Page<'a> {
                 tbody {
                     @for name in &self.results.settings.contenders { tr data-row=(name) {
                         th scope="row" { (name) }
+                        td.number { b { (or_none(self.held_together(name), number)) } }
                         @for section in &self.sections { (held_cell(section, name)) }
                     } }
                     tr.bound {
                         th scope="row" { "bound" }
+                        td.number {}
                         @for section in &self.sections {
                             td.number { (or_none(cells::lowest_bound_mib(&section.cells), number)) }
                         }
@@ -217,6 +228,9 @@ impl<'a> Page<'a> {
                     li { "Every contender runs every workload once, in a fresh process. Memory repeats to within a MiB; "
                         "times do not: on a shared machine they may differ by a third from run to run." }
                     li { "The processes of one workload take turns at working, and rest beside each other." }
+                    li { "In the curves the work and the rest have a scale of their own each, so that short work is seen." }
+                    li { "A processor's nanoseconds for each allocation are all that the program used, over the number of its "
+                        "allocations: making, reading and freeing the objects, and what giving back costs." }
                     li { "Resident memory is over each process's own baseline. The curves are read from outside every "
                         "10 ms, the figures by the process itself after each statement." }
                     li { "Live bytes are those of one more process that counts what is asked for, at its own speed." }
@@ -284,7 +298,7 @@ fn held_cell(section: &Section, name: &str) -> Markup {
             Some(Outcome::Failed { failed }) => td.failed title=(failed) { "failed" },
             _ => td.number {
                 (or_none(held, number))
-                @if let (Some(held), Some(bound)) = (held, bound) { span.times { " " (times(held / bound)) "×" } }
+                @if let (Some(held), Some(bound)) = (held, bound) { span.times { (times(held / bound)) "× bound" } }
             },
         }
     }

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::canvas::{Area, Chart, Fit, Words, axis_words, leader, line, point, px, words};
+use super::canvas::{Area, Chart, Fit, Words, draw_axes, leader, line, point, px, words};
 use super::cells::{self, Cell};
 use super::ink::Ink;
 use super::labels;
@@ -52,8 +52,8 @@ pub fn chart(result: &WorkloadResult, cells: &[Cell]) -> Result<Option<Chart>> {
     draw(name, title, 260, &axes, cells.iter().filter_map(of_cell).collect())
 }
 
-/// Draws the trade-off over all workloads in which every contender was measured: the share of the peak that is still
-/// held, on average, against the geometric mean of the costs. `None` if there is no such workload.
+/// Draws the trade-off over all workloads: what the contenders that failed nowhere hold in all of them together, against
+/// the geometric mean of what an allocation costs. `None` if there is nothing of both.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ pub fn summary(results: &Results) -> Result<Option<Chart>> {
     let (points, bound) = summed(results);
     let axes = Axes {
         cost: "processor ns for each allocation, geometric mean",
-        held: "% of the live bytes' peak held after the rest".to_owned(),
+        held: "MiB held after the rest, all workloads together".to_owned(),
         bound,
     };
     let title = "All workloads: memory held against time".to_owned();
@@ -71,21 +71,18 @@ pub fn summary(results: &Results) -> Result<Option<Chart>> {
 
 fn summed(results: &Results) -> (Vec<Point>, Option<f64>) {
     let names: Vec<&str> = contenders(results);
-    // Of each workload: cost and share of every contender, and the bound's share.
+    // Of each workload: what every contender costs and holds, and the bound.
     let rows: Vec<(Vec<(f64, f64)>, f64)> =
         results.workloads.iter().filter_map(|result| row(result, &names)).collect();
     if rows.is_empty() {
         return (Vec::new(), None);
     }
-    let count = rows.len() as f64;
-    let mean =
-        |of: &dyn Fn(&(Vec<(f64, f64)>, f64)) -> f64| rows.iter().map(of).sum::<f64>() / count;
     let points = names.iter().enumerate().map(|(index, &name)| Point {
         contender: name.to_owned(),
-        cost: mean(&|row| row.0[index].0.ln()).exp(),
-        held: mean(&|row| row.0[index].1),
+        cost: (rows.iter().map(|row| row.0[index].0.ln()).sum::<f64>() / rows.len() as f64).exp(),
+        held: rows.iter().map(|row| row.0[index].1).sum(),
     });
-    (points.collect(), Some(mean(&|row| row.1)))
+    (points.collect(), Some(rows.iter().map(|row| row.1).sum()))
 }
 
 /// Contenders that failed nowhere.
@@ -103,15 +100,13 @@ fn contenders(results: &Results) -> Vec<&str> {
 fn row(result: &WorkloadResult, names: &[&str]) -> Option<(Vec<(f64, f64)>, f64)> {
     let cells = cells::of(result);
     let ruler = result.ruler.as_ref()?;
-    let peak = cells::mib(ruler.live_bytes_peak.cast_signed());
     let of = |name: &&str| {
         let cell = cells.iter().find(|cell| cell.contender == *name)?;
-        let share = cell.idle_mib()?.max(0.0) / peak * 100.0;
-        Some((cell.cpu_ns_per_allocation(Some(ruler))?, share))
+        Some((cell.cpu_ns_per_allocation(Some(ruler))?, cell.idle_mib()?.max(0.0)))
     };
     // What survives has no bound where the workload does not tell its blocks: then its bytes are one.
     let survives = ruler.curve.last().map(|last| cells::mib(last.live_bytes.cast_signed()));
-    let bound = cells::lowest_bound_mib(&cells).or(survives)? / peak * 100.0;
+    let bound = cells::lowest_bound_mib(&cells).or(survives)?;
     Some((names.iter().map(of).collect::<Option<_>>()?, bound))
 }
 
@@ -145,24 +140,14 @@ fn paint(area: &Area, fit: Fit, axes: &Axes, points: &[Point]) -> Result<()> {
     let most = |of: fn(&Point) -> f64| points.iter().map(of).fold(0.0_f64, f64::max);
     let (dearest, largest) = (most(|point| point.cost), most(|point| point.held));
     let largest = largest.max(axes.bound.unwrap_or(0.0)).max(1.0);
+    let margin = fit.choose(120, 16);
     let mut plot = ChartBuilder::on(area)
         .margin_top(px(30))
-        .margin_right(px(fit.choose(120, 16)))
+        .margin_right(px(margin))
         .set_label_area_size(LabelAreaPosition::Left, px(fit.choose(44, 34)))
         .set_label_area_size(LabelAreaPosition::Bottom, px(40))
         .build_cartesian_2d(0.0..dearest * 1.08, 0.0..largest * 1.08)?;
-    plot.configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(Ink::GRID.stand_in().stroke_width(4))
-        .axis_style(Ink::GRID.stand_in().stroke_width(4))
-        .set_all_tick_mark_size(px(4))
-        .label_style(axis_words(Ink::MUTED))
-        .x_labels(fit.choose(12, 5))
-        .y_labels(6)
-        .x_label_formatter(&|cost| number(*cost))
-        .y_label_formatter(&|held| number(*held))
-        .draw()?;
+    draw_axes(&mut plot, fit.choose(12, 5))?;
     words(area, (px(2), px(12)), &axes.held, Words::left(Ink::MUTED))?;
     let (left, bottom) = plot.backend_coord(&(0.0, 0.0));
     let (right, top) = plot.backend_coord(&(dearest * 1.08, largest * 1.08));
@@ -184,7 +169,7 @@ fn paint(area: &Area, fit: Fit, axes: &Axes, points: &[Point]) -> Result<()> {
         area,
         points,
         &points.iter().map(at).collect::<Vec<_>>(),
-        ((left, top), (right + px(90), bottom)),
+        ((left, top), (right + px(margin), bottom)),
     )
 }
 
@@ -236,9 +221,9 @@ mod tests {
         ];
         let (points, bound) = summed(&results);
         assert_eq!(points.len(), 1);
-        // 12 of 48 MiB, and 20 ms for a million.
-        assert_eq!((points[0].contender.as_str(), points[0].held.round()), ("system", 25.0));
+        // 12 MiB in each of two, and 20 ms for a million.
+        assert_eq!((points[0].contender.as_str(), points[0].held.round()), ("system", 24.0));
         assert!((points[0].cost - 20.0).abs() < 1e-9);
-        assert!(bound.is_some_and(|bound| (bound - 100.0 / 6.0).abs() < 1e-9));
+        assert!(bound.is_some_and(|bound| (bound - 16.0).abs() < 1e-9));
     }
 }
