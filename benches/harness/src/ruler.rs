@@ -89,6 +89,8 @@ impl Watch {
     /// Starts watching. What the thread itself needs is taken before it begins.
     pub fn start(counts: &'static WholeProcess) -> Watch {
         let mut looks = Vec::with_capacity(LOOKS_MAX);
+        // The first look comes before anything else, however late the thread begins.
+        note(&mut looks, counts.look());
         let thread = thread::spawn(move || {
             while !ENDED.load(Relaxed) {
                 note(&mut looks, counts.look());

@@ -126,6 +126,15 @@ async function checkPicking(page) {
   assert.equal((await faint()).others, false, "all are shown again");
 }
 
+/** The page down to the end of its first workload. */
+async function shoot(page, path, width) {
+  const height = await page.evaluate(() => {
+    const first = document.querySelector("section:has([data-figure$='-curve'])");
+    return Math.ceil(first.getBoundingClientRect().bottom + window.scrollY);
+  });
+  await page.screenshot({ path, fullPage: true, clip: { x: 0, y: 0, width, height } });
+}
+
 const profile = mkdtempSync(join(tmpdir(), "page-"));
 const browser = await chromium.launchPersistentContext(profile, {
   executablePath: "/usr/bin/chromium",
@@ -140,7 +149,7 @@ try {
       const { charts, ground } = await check(page, viewport, scheme);
       grounds.set(scheme, ground);
       console.log(`${scheme}, ${place}: ${charts} charts, as wanted`);
-      if (shots) await page.screenshot({ path: join(shots, `report-${scheme}-${place}.png`) });
+      if (shots) await shoot(page, join(shots, `report-${scheme}-${place}.png`), viewport.width);
       if (place === "desk") await checkPicking(page);
       await page.close();
     }

@@ -102,10 +102,10 @@ impl Chart {
     pub fn inline(&self) -> String {
         self.drawings.iter().fold(String::new(), |mut text, (class, drawing)| {
             let label = escaped(&format!("{}. {}", self.title, self.description));
-            let _ = write!(
+            let _ = writeln!(
                 text,
                 "<svg class=\"chart {class}\" data-chart=\"{}\" role=\"img\" aria-label=\"{label}\" \
-                 viewBox=\"0 0 {} {}\" style=\"max-width:{}px\">{}</svg>\n",
+                 viewBox=\"0 0 {} {}\" style=\"max-width:{}px\">{}</svg>",
                 self.name,
                 drawing.width * FINE,
                 drawing.height * FINE,

@@ -90,7 +90,8 @@ impl Cell<'_> {
     pub fn system_calls(&self) -> Option<f64> {
         let figures = || self.report.samples.iter().filter_map(|sample| sample.allocator);
         let told = self.returned.and_then(|returned| returned.system_calls);
-        let counted = || Some(figures().last()?.system_calls() - figures().next()?.system_calls());
+        let counted =
+            || Some(figures().next_back()?.system_calls() - figures().next()?.system_calls());
         told.or_else(counted).map(|calls| calls as f64)
     }
 
