@@ -15,6 +15,9 @@ use crate::text::number;
 /// Units of a drawing in one pixel of the page: plotters draws in whole units, and curves should be smooth.
 const FINE: i32 = 4;
 
+/// By how much plotters' SVG makes letters smaller than was asked.
+const PLOTTERS_SHRINKS: f64 = 1.24;
+
 /// The font size of everything that is not said otherwise, in pixels.
 pub const SMALL: i32 = 12;
 
@@ -217,7 +220,8 @@ impl Words {
 
     fn style<'a>(self) -> TextStyle<'a> {
         let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
-        let font = FontDesc::new(FontFamily::SansSerif, f64::from(px(self.size)), style);
+        let size = f64::from(px(self.size)) * PLOTTERS_SHRINKS;
+        let font = FontDesc::new(FontFamily::SansSerif, size, style);
         TextStyle {
             color: self.ink.stand_in().to_backend_color(),
             pos: Pos::new(self.across, self.down),
