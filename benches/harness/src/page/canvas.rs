@@ -250,7 +250,7 @@ pub fn draw_axes(plot: &mut Plot, labels: usize) -> Result<()> {
 
 /// About as wide as these words become, in units: nothing here knows the reader's font.
 pub fn words_width(words: &str, size: i32) -> i32 {
-    words.chars().count() as i32 * px(size) * 11 / 20
+    words.chars().count() as i32 * px(size) * 3 / 5
 }
 
 /// Sets words; `at` is in units.

@@ -108,7 +108,7 @@ fn paint(
     draw_axes(&mut plot, 0)?;
     ticks(area, fit, &plot, &time)?;
     live(&mut plot, result.ruler.as_ref(), &time)?;
-    drop_mark(area, &plot, cells)?;
+    drop_mark(area, fit, &plot, cells)?;
     for cell in cells {
         let width = if cell.contender == "return-pages" { 11 } else { 7 };
         let style = cell.ink.stand_in().stroke_width(width);
@@ -198,8 +198,8 @@ fn live(plot: &mut Plot, ruler: Option<&Ruler>, time: &Time) -> Result<()> {
     Ok(())
 }
 
-/// A line where the drop is done, and its statement.
-fn drop_mark(area: &Area, plot: &Plot, cells: &[&Cell]) -> Result<()> {
+/// A line where the drop is done, and its statement where there is room.
+fn drop_mark(area: &Area, fit: Fit, plot: &Plot, cells: &[&Cell]) -> Result<()> {
     let (x, bottom) = plot.backend_coord(&(0.0, 0.0));
     line(area, vec![(x, px(24)), (x, bottom)], Ink::MUTED, 3)?;
     let statement = cells
@@ -207,7 +207,7 @@ fn drop_mark(area: &Area, plot: &Plot, cells: &[&Cell]) -> Result<()> {
         .and_then(|cell| cell.report.samples.iter().rfind(|it| it.phase == Phase::Statement))
         .map_or("", |sample| &sample.statement);
     // Some workloads name a moment there rather than quote their source.
-    let is_short_code = statement.contains('(') && statement.len() <= 34;
+    let is_short_code = statement.contains('(') && statement.len() <= fit.choose(34, 0);
     let text = if is_short_code { statement } else { "the drop" };
     words(area, (x + px(5), px(29)), text, Words::left(Ink::MUTED))
 }
