@@ -43,7 +43,7 @@ function wantedCharts() {
   const everywhere = results.settings.contenders.filter(
     (name) => results.workloads.every((workload) => measured(workload).includes(name)),
   );
-  if (everywhere.length > 0) wanted.set("trade-off", everywhere);
+  if (everywhere.length > 0 && results.workloads.length > 0) wanted.set("trade-off", everywhere);
   return wanted;
 }
 
