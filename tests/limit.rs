@@ -446,3 +446,27 @@ fn a_forked_child_keeps_the_limit_though_others_were_at_it() {
         });
     });
 }
+
+/// What it gives back it unmaps outside the locks, as a sweep does.
+#[test]
+fn every_byte_has_its_reason_while_the_sweeper_makes_room() {
+    alone_with(&[("HIGHWATER_RETURN_AFTER_MS", "2")], || {
+        highwater::set_retention(Retention::KeepArenas);
+        highwater::set_soft_limit(SoftLimit::bytes(MIB));
+        let layout = Layout::from_size_align(4 * MIB, 8).unwrap();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(3) {
+            // SAFETY: not of size 0; a block of this size, given up at once.
+            unsafe {
+                let block = HIGHWATER.alloc(layout);
+                block.write_bytes(1, layout.size());
+                HIGHWATER.dealloc(block, layout);
+            }
+            for _ in 0..200 {
+                let explained = highwater::explain();
+                assert_eq!(explained.sum(), explained.mapped, "{explained}");
+            }
+        }
+        assert!(highwater::stats().soft_limit_purges > 0);
+    });
+}

@@ -11,6 +11,7 @@ use crate::base::class::SizeClass;
 use crate::base::geometry::{SLOT_SIZE, SLOTS_PER_ARENA, USABLE_SLOTS};
 use crate::front::explain::Explain;
 use crate::heap::large;
+use crate::heap::limit;
 use crate::heap::local;
 use crate::heap::registry::REGISTRY;
 use crate::heap::sweep;
@@ -97,7 +98,8 @@ pub fn settle_own() -> &'static ThreadHeap {
 pub fn explain() -> Explain {
     let own = settle_own();
     let mut explained = Explain::default();
-    // What a sweep unmaps, it unmaps outside the locks below.
+    // What the sweeper unmaps, by a sweep or for a limit, it unmaps outside the locks below.
+    let _no_purge = limit::pause();
     let _no_sweep = sweep::pause();
     let registry = REGISTRY.lock();
     let arenas = ARENAS.lock();
