@@ -14,6 +14,7 @@ use crate::machine::Machine;
 use crate::page::cli::ReportArgs;
 use crate::results::Results;
 use crate::session::Order;
+use crate::soak::{self, SoakArgs};
 use crate::speed::cli::{GrowthArgs, SpeedArgs};
 use crate::workloads::Group;
 use crate::{Result, instructions, interrupt, page, speed, tables};
@@ -35,6 +36,7 @@ Examples:
   cargo retention speed --features peers            the same with mimalloc, jemalloc, snmalloc, ... among them
   cargo retention speed --quick                     to see that it works, in under a minute
   cargo retention speed --rows json,markdown --json out.json --chart out.svg
+  cargo retention soak --minutes 60                 no figures: faults
   cargo retention growth                            ever more live blocks, ever more threads
 
 The peers are mimalloc, jemalloc, snmalloc, rusty_alloc and sefer-alloc; most need a C++ compiler. One that does
@@ -77,6 +79,8 @@ enum Action {
     Growth(GrowthArgs),
     /// Count the instructions of each path through the allocator, beside their ceilings; needs valgrind
     Instructions(InstructionsArgs),
+    /// Look for faults: everything at once, on every rung in turn, every block verified and every sum checked
+    Soak(SoakArgs),
 }
 
 #[derive(Args)]
@@ -102,6 +106,7 @@ pub fn main(tally: &'static dyn Accounts) -> ExitCode {
         Some(Action::Speed(args)) => speed::cli::speed(&args),
         Some(Action::Growth(args)) => speed::cli::growth(&args),
         Some(Action::Instructions(args)) => instructions::run(&args),
+        Some(Action::Soak(args)) => soak::run(&args),
         None => run(&cli.run, tally),
     };
     if interrupt::requested() {

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! How fast, rather than how large, is asked by three further commands, with children of their own, which stand
-//! in the package `speed/`: `speed` and `growth` (module [`speed`]) time them, [`instructions`] counts.
+//! in the package `speed/`: `speed` and `growth` (module [`speed`]) time them, [`instructions`] counts. [`soak`]
+//! measures nothing: it looks for faults.
 //!
 //! Both sides share this crate; a child binary adds its `#[global_allocator]` and nothing else. The parent
 //! is never the thing measured. What may grow sits in tables, each in one place:
@@ -45,6 +46,7 @@ pub mod ruler;
 pub mod runner;
 pub mod sampler;
 pub mod session;
+pub mod soak;
 pub mod speed;
 pub mod stage;
 pub mod tables;

@@ -127,8 +127,8 @@ fn reason(status: ExitStatus, said: &str) -> Reason {
         (None, None) => "an end of unknown kind".to_owned(),
     };
     // A panic ends with a hint at RUST_BACKTRACE, which tells nothing here.
-    match said.lines().rfind(|line| !line.trim().is_empty() && !line.starts_with("note: run with"))
-    {
+    let tells = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+    match said.lines().rfind(tells) {
         Some(line) => format!("{end}: {}", line.trim()),
         None => end,
     }

@@ -4,6 +4,7 @@ pub mod growth;
 mod held;
 pub mod instructions;
 mod returned;
+pub mod soak;
 pub mod speed;
 
 use std::fmt::Write as _;
