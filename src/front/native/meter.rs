@@ -14,6 +14,8 @@ use crate::heap::watch::Watch;
 /// * A value that moves when it grows has for a moment both blocks: so has the peak.
 /// * Bytes are the blocks', not what was asked for: a `String` of 20 letters is 24 bytes here.
 /// * One measurement may stand in another: what is counted inside is counted outside too.
+/// * With the feature `malloc` the C library's own calls on this thread are counted too; the start of the sweeper
+///   thread, which an allocation may bring about, makes such.
 ///
 /// Meanwhile each call of this thread takes the path that a new thread's first one takes, and is some tens of
 /// nanoseconds slower; no other thread is, and nothing is before or afterwards. If `work` panics, so does this. All is
