@@ -67,7 +67,7 @@ const TONES: &[Tone] = &[
     tone("snmalloc", "#6a4fb3", "#ae9bf5", None),
     tone("rusty-alloc", "#7a5230", "#d6a67e", None),
     tone("rusty-alloc-eager", "#7a5230", "#d6a67e", GAPS),
-    tone("sefer", "#00727c", "#4cc4ce", None),
+    tone("sefer", "#c2185b", "#ff80ab", None),
 ];
 
 impl Ink {

@@ -82,17 +82,10 @@ mod tests {
 
     fn sample(statement: &'static str, resident: u64, bound: Option<u64>) -> Sample {
         Sample {
-            phase: Phase::Statement,
             statement: statement.into(),
-            at_ns: 0,
             resident_bytes: Some(resident << 20),
             bound_bytes: bound.map(|bound| bound << 20),
-            idled_s: None,
-            resident_bytes_peak: None,
-            allocator: None,
-            wall_ns: 0,
-            cpu_ns: 0,
-            minor_faults: 0,
+            ..Sample::blank(Phase::Statement)
         }
     }
 
