@@ -3,6 +3,7 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 #![cfg_attr(not(unix), allow(dead_code, reason = "there, only the types are used"))]
+#![cfg_attr(loom, allow(dead_code, reason = "only what threads agree on is checked"))]
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -17,16 +18,23 @@ extern crate std;
 
 mod base;
 #[cfg(unix)]
+#[cfg_attr(loom, path = "sys/modelled.rs")]
 #[macro_use]
 mod sys;
 #[cfg(unix)]
+#[cfg_attr(loom, path = "heap/protocols.rs")]
 mod heap;
 #[cfg(unix)]
+#[cfg_attr(loom, path = "mem/protocols.rs")]
 mod mem;
+#[cfg(all(loom, test))]
+#[path = "../tests/loom/models/mod.rs"]
+mod models;
 mod policy;
 #[cfg(unix)]
 mod sync;
 
+#[cfg(not(loom))]
 mod front;
 
 pub use base::flow::Flow;
@@ -37,7 +45,9 @@ pub mod __private {
 }
 
 #[doc(hidden)]
+#[cfg(not(loom))]
 pub use front::check;
+#[cfg(not(loom))]
 pub use front::{
     ArenaMap, ClassStats, Explain, Highwater, Map, MapKind, MapPlace, Measured, MeasuredClass,
     Stats, explain, map, measure, reset_peaks, retention, set_retention, set_soft_limit,

@@ -135,7 +135,10 @@ fn of_free_slots_whole_os_pages_go_back_and_no_byte_more() {
         slots.free(|number| number % 8 != 0);
         highwater::trim();
         let purged = highwater::explain().purged - before;
-        assert!(purged > 170 * Slots::LAYOUT.size() / 2, "runs of free blocks go but for their ends");
+        assert!(
+            purged > 170 * Slots::LAYOUT.size() / 2,
+            "runs of free blocks go but for their ends"
+        );
         slots.free(|_| true);
         highwater::trim();
         assert_eq!(highwater::stats().arenas, 0, "what is wholly free leaves");

@@ -141,8 +141,8 @@ pub const SWEEPER_FROM_BYTES: usize = 8 << 20;
 pub const STORE_CHUNK: usize = 64 << 10;
 
 /// Turns of spinning before a lock sleeps. About a microsecond: longer than any section that
-/// makes no system call.
-pub const LOCK_SPINS: usize = 60;
+/// makes no system call. Once under the model checker, which looks at every turn.
+pub const LOCK_SPINS: usize = if cfg!(loom) { 1 } else { 60 };
 
 // ---------------------------------------------------------------------------------------------
 // Derived.

@@ -6,51 +6,64 @@ use crate::base::geometry::RETURN_AFTER_MS;
 use crate::policy::pressure;
 use crate::policy::retention::Retention;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use crate::sync::planted::planted;
 
 /// No rung is chosen.
 const UNSET: u8 = u8::MAX;
 
 /// The rung in force, the rung chosen, and the steps between them, a byte each, lowest first. What is
 /// in force is derived when one of the others changes, and so read by one load.
-static RUNGS: AtomicU32 = AtomicU32::new(Rungs::of(UNSET, 0).0);
+static RUNGS: RungsWord = RungsWord::new();
+
+/// See [`RUNGS`].
+pub struct RungsWord(AtomicU32);
+
+impl RungsWord {
+    pub const fn new() -> Self {
+        Self(AtomicU32::new(Rungs::of(UNSET, 0).0))
+    }
+
+    pub fn now(&self) -> Rungs {
+        Rungs(self.0.load(Relaxed))
+    }
+
+    /// Puts what `change` makes of the rungs in force, from the next slow path of each thread on.
+    pub fn change(&self, change: impl Fn(Rungs) -> Rungs) {
+        if planted("rungs_stored") {
+            return self.0.store(change(self.now()).0, Relaxed);
+        }
+        // Relaxed throughout: nothing else is published with it.
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |word| Some(change(Rungs(word)).0));
+    }
+}
 
 /// What [`RUNGS`] holds.
 #[derive(Clone, Copy)]
-struct Rungs(u32);
+pub struct Rungs(u32);
 
 impl Rungs {
-    fn now() -> Rungs {
-        Rungs(RUNGS.load(Relaxed))
-    }
-
-    const fn of(chosen: u8, steps: u8) -> Rungs {
+    pub const fn of(chosen: u8, steps: u8) -> Rungs {
         let rung = if chosen == UNSET { Retention::DEFAULT } else { Retention::at(chosen) };
         let in_force = pressure::rung(rung, steps) as u8;
         Rungs(u32::from_le_bytes([in_force, chosen, steps, 0]))
     }
 
-    const fn in_force(self) -> Retention {
+    pub const fn in_force(self) -> Retention {
         Retention::at(self.0.to_le_bytes()[0])
     }
 
-    const fn chosen(self) -> u8 {
+    pub const fn chosen(self) -> u8 {
         self.0.to_le_bytes()[1]
     }
 
-    const fn steps(self) -> u8 {
+    pub const fn steps(self) -> u8 {
         self.0.to_le_bytes()[2]
-    }
-
-    /// Puts what `change` makes of the rungs in force, from the next slow path of each thread on.
-    fn change(change: impl Fn(Rungs) -> Rungs) {
-        // Relaxed throughout: nothing else is published with it.
-        let _ = RUNGS.fetch_update(Relaxed, Relaxed, |word| Some(change(Rungs(word)).0));
     }
 }
 
 /// The rung chosen; `None` before anyone chose.
 pub fn chosen_retention() -> Option<Retention> {
-    let chosen = Rungs::now().chosen();
+    let chosen = RUNGS.now().chosen();
     (chosen != UNSET).then(|| Retention::at(chosen))
 }
 
@@ -58,22 +71,22 @@ pub fn chosen_retention() -> Option<Retention> {
 /// soft limit asks for.
 #[inline]
 pub fn retention() -> Retention {
-    Rungs::now().in_force()
+    RUNGS.now().in_force()
 }
 
 /// Steps above the chosen rung, which are of rungs first and then of the delay.
 pub fn steps() -> u8 {
-    Rungs::now().steps()
+    RUNGS.now().steps()
 }
 
 /// Has the ladder climbed so many steps above the chosen rung.
 pub fn set_steps(steps: u8) {
-    Rungs::change(|rungs| Rungs::of(rungs.chosen(), steps));
+    RUNGS.change(|rungs| Rungs::of(rungs.chosen(), steps));
 }
 
 /// Chooses a rung.
 pub fn set_retention(rung: Retention) {
-    Rungs::change(|rungs| Rungs::of(rung as u8, rungs.steps()));
+    RUNGS.change(|rungs| Rungs::of(rung as u8, rungs.steps()));
 }
 
 static RETURN_AFTER: AtomicU64 = AtomicU64::new(RETURN_AFTER_MS);

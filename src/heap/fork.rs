@@ -43,7 +43,7 @@ extern "C" fn prepare() {
     // What nobody holds is believed in the child, so nobody may be at work on it. From now on nobody
     // begins to be: sweeps are locked out, and others claim a vacant heap under this lock.
     registry.for_each(|heap| {
-        if Registry::is_vacant(heap) {
+        if heap.tenure.is_vacant() {
             heap.wait_while_claimed();
         }
     });
@@ -86,7 +86,7 @@ fn forget_others(registry: &mut Registry, own: &'static ThreadHeap) {
     let orphan = |registry: &Registry| {
         let mut found = None;
         registry.for_each(|heap| {
-            if !core::ptr::eq(heap, own) && !Registry::is_vacant(heap) {
+            if !core::ptr::eq(heap, own) && !heap.tenure.is_vacant() {
                 found = Some(heap);
             }
         });
@@ -105,7 +105,7 @@ fn distrust(arenas: &ArenaSet, own: &'static ThreadHeap) {
         let Some(owner) = ThreadHeap::of_owner(pool.owner()) else {
             return;
         };
-        if core::ptr::eq(owner, own) || Registry::is_vacant(owner) {
+        if core::ptr::eq(owner, own) || owner.tenure.is_vacant() {
             pool.forget_remote();
         } else {
             pool.declare_full();

@@ -6,8 +6,8 @@
 
 use core::ptr::{self, NonNull};
 
-use super::registry;
 use super::thread_heap::ThreadHeap;
+use super::vacancy;
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, OUTBOX_BLOCKS, OUTBOX_BYTES, OUTBOX_POOLS, RECORD_SIZE};
 use crate::mem::block::Block;
@@ -125,9 +125,9 @@ pub unsafe fn send(pool: &'static Pool, first: NonNull<Block>, last: NonNull<Blo
     // SAFETY: the caller's contract.
     let posted = unsafe { pool.post(first, last, count) };
     if posted.queue {
-        owner.deliver(pool);
+        owner.inbox.put(pool);
     }
     if posted.drained {
-        registry::tend(owner);
+        vacancy::tend(owner);
     }
 }

@@ -62,25 +62,29 @@ impl ThreadHeap {
     /// Takes in what other threads freed of some pools. A claimer does not touch current pools, and
     /// so leaves what waits for them.
     pub fn collect_pools(&'static self, is_owner: bool) -> Collected {
-        if self.pending.get().is_null() {
-            self.pending.set(self.take_inbox());
-        }
+        self.inbox.refill();
         let mut bytes = 0;
         for _ in 0..INBOX_POOLS {
-            let Some(pool) = NonNull::new(self.pending.get()) else {
+            // SAFETY: a pool in the inbox has used blocks, so its arena is mapped; the heap is the
+            // caller's.
+            let taken = unsafe { self.inbox.take_next(|pool| self.collect_from(pool, is_owner)) };
+            let Some(given) = taken else {
                 return Collected { bytes, more: false };
             };
-            // SAFETY: a pool in the inbox has used blocks, so its arena is mapped.
-            let pool = unsafe { pool.as_ref() };
-            // Before `collect`: from then on another thread may queue the pool again.
-            self.pending.set(pool.queue_next.get());
-            if is_owner || pool.state() != State::Current {
-                bytes += self.collect(pool);
-            } else {
-                self.deliver(pool);
-            }
+            bytes += given;
         }
-        Collected { bytes, more: !self.pending.get().is_null() }
+        Collected { bytes, more: self.inbox.is_pending() }
+    }
+
+    /// Takes in what other threads freed of a pool that the inbox gave.
+    fn collect_from(&'static self, pool: NonNull<Pool>, is_owner: bool) -> usize {
+        // SAFETY: a pool that comes out of the inbox has used blocks, so its arena is mapped.
+        let pool = unsafe { pool.as_ref() };
+        if is_owner || pool.state() != State::Current {
+            return self.collect(pool);
+        }
+        self.inbox.put(pool);
+        0
     }
 
     fn collect(&'static self, pool: &'static Pool) -> usize {

@@ -6,20 +6,17 @@
 
 use core::ptr::{self, NonNull};
 
-use super::claim::Claim;
+use super::tenancy::Claim;
 use super::thread_heap::{NOBODY, ThreadHeap};
+use super::vacancy::{self, Tenure, Vacatable};
 use super::{config, local};
 use crate::mem::store::Store;
-use crate::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst, fence};
 use crate::sync::lock::{Mutex, RawLock};
 use crate::sys;
 
 /// Every thread heap. Rank 1: taken with no lock held.
 pub static REGISTRY: Mutex<Registry> =
     Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, Registry::new());
-
-const HELD: u8 = 0;
-const VACANT: u8 = 1;
 
 /// See the module.
 pub struct Registry {
@@ -99,7 +96,7 @@ impl Registry {
             // SAFETY: as above.
             unsafe { behind.as_ref() }.vacant_prev.set(before);
         }
-        heap.tenure.store(HELD, Relaxed);
+        heap.tenure.set_held();
     }
 
     /// Lists a heap as vacant, that nobody uses.
@@ -111,12 +108,7 @@ impl Registry {
             unsafe { behind.as_ref() }.vacant_prev.set(ptr::from_ref(heap).cast_mut());
         }
         self.vacant = ptr::from_ref(heap).cast_mut();
-        heap.tenure.store(VACANT, Relaxed);
-    }
-
-    /// Whether nobody holds `heap`.
-    pub fn is_vacant(heap: &ThreadHeap) -> bool {
-        heap.tenure.load(Relaxed) == VACANT
+        heap.tenure.set_vacant();
     }
 }
 
@@ -128,39 +120,34 @@ pub fn hold() -> Option<&'static ThreadHeap> {
 /// Gives a heap up that was abandoned.
 pub fn vacate(heap: &'static ThreadHeap) {
     REGISTRY.lock().vacate(heap);
-    // Pairs with the fence in `tend`: the heap is seen as vacant there, or its mail here.
-    fence(SeqCst);
-    if heap.has_mail() {
-        tend(heap);
-    }
+    vacancy::vacated(heap);
 }
 
-/// Claims `heap` for a moment if nobody has it, to take its remote frees in and let empty pools go.
-/// It stays listed: who adopts it meanwhile waits.
-pub fn tend(heap: &'static ThreadHeap) {
-    loop {
-        // Pairs with the fence in `vacate`.
-        fence(SeqCst);
-        let Some(claim) = claim_vacant(heap) else { return };
-        heap.collect_inbox();
+impl Vacatable for &'static ThreadHeap {
+    type Claim = Claim<'static>;
+
+    fn tenure(&self) -> &Tenure {
+        &self.tenure
+    }
+
+    fn has_mail(&self) -> bool {
+        self.inbox.has_mail()
+    }
+
+    fn lock_registry(&self) -> impl Drop {
+        REGISTRY.lock()
+    }
+
+    fn begin_claim(&self) -> Option<Claim<'static>> {
+        self.tenancy.begin_claim()
+    }
+
+    fn take_in(&self) {
+        self.collect_inbox();
         if !config::retention().waits() {
-            heap.release_empties(|_| true);
-        }
-        drop(claim);
-        if !heap.has_mail() {
-            return;
+            self.release_empties(|_| true);
         }
     }
-}
-
-/// Claims a heap that nobody has, unless somebody else does.
-pub fn claim_vacant(heap: &'static ThreadHeap) -> Option<Claim<'static>> {
-    if !Registry::is_vacant(heap) {
-        return None;
-    }
-    let _registry = REGISTRY.lock();
-    // Whoever adopts it takes the lock after this, and so sees the claim.
-    if Registry::is_vacant(heap) { heap.claim_vacant() } else { None }
 }
 
 impl ThreadHeap {

@@ -6,9 +6,9 @@
 
 use core::ptr::{self, NonNull};
 
-use super::registry::{self, REGISTRY};
+use super::registry::REGISTRY;
 use super::thread_heap::ThreadHeap;
-use super::{config, large, ledger, local};
+use super::{config, large, ledger, local, vacancy};
 use crate::base::geometry::POOLS_PER_ARENA;
 use crate::mem::arena::Arena;
 use crate::mem::arena_set::ARENAS;
@@ -171,7 +171,7 @@ fn with_heap<R>(
         return Some(work(heap));
     }
     // Where the system has no barrier, what ended threads left can be had all the same.
-    let _claim = registry::claim_vacant(heap).or_else(|| heap.claim())?;
+    let _claim = vacancy::claim_vacant(&heap).or_else(|| heap.claim())?;
     Some(work(heap))
 }
 

@@ -12,8 +12,10 @@
 use core::ptr::{self, NonNull};
 
 use super::bin::{Bin, Current, KeptEmpties};
-use super::claim::Tenancy;
+use super::inbox::{Inbox, Queued};
 use super::outbox::Outbox;
+use super::tenancy::Tenancy;
+use super::vacancy::Tenure;
 use super::{ledger, sweeper};
 use crate::base::class::SizeClass;
 #[cfg(all(feature = "malloc", not(feature = "hardened")))]
@@ -21,9 +23,6 @@ use crate::base::geometry::POOL_SMALL;
 use crate::mem::block::{self, Block};
 use crate::mem::link;
 use crate::mem::pool::{Owner, Pool};
-use crate::sync::atomic::{
-    AtomicPtr, AtomicU8, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
-};
 use crate::sync::word::{Word32, WordPtr, WordSize};
 
 /// See the module.
@@ -36,9 +35,8 @@ pub struct ThreadHeap {
     bins: [Bin; SizeClass::COUNT],
     /// Remote frees held back.
     pub outbox: Outbox,
-    inbox: AtomicPtr<Pool>,
-    /// What was taken out of the inbox and not taken in yet, linked likewise.
-    pub pending: WordPtr<Pool>,
+    /// Pools with remote frees that wait.
+    pub inbox: Inbox<Pool>,
     /// Slots that became resident since the heap last gave surplus back for it.
     pub grown: Word32,
     /// Slots' worth of blocks that were freed since the heap last gave surplus back for it.
@@ -51,8 +49,8 @@ pub struct ThreadHeap {
     pub slots_given: Word32,
     /// Kept empty pools of all bins.
     pub kept: KeptEmpties,
-    /// Who has it: the registry's word, changed under its lock.
-    pub tenure: AtomicU8,
+    /// Whether a thread has it: changed under the registry's lock.
+    pub tenure: Tenure,
     /// The registry's links.
     pub next: WordPtr<ThreadHeap>,
     /// See `next`.
@@ -71,15 +69,14 @@ impl ThreadHeap {
             frees_left: frees_left(),
             bins: [const { Bin::new() }; SizeClass::COUNT],
             outbox: Outbox::new(),
-            inbox: AtomicPtr::new(ptr::null_mut()),
-            pending: WordPtr::new(ptr::null_mut()),
+            inbox: Inbox::new(),
             grown: Word32::new(0),
             shrunk: Word32::new(0),
             tenancy: Tenancy::new(),
             home: WordSize::new(0),
             slots_given: Word32::new(0),
             kept: KeptEmpties::new(),
-            tenure: AtomicU8::new(0),
+            tenure: Tenure::new(),
             next: WordPtr::new(ptr::null_mut()),
             vacant_next: WordPtr::new(ptr::null_mut()),
             vacant_prev: WordPtr::new(ptr::null_mut()),
@@ -267,35 +264,6 @@ impl ThreadHeap {
         ptr::eq(self, &NOBODY)
     }
 
-    /// Puts a pool with waiting remote frees into the inbox. By any thread, once for each time that
-    /// [`Pool::post`] asked for it.
-    pub fn deliver(&self, pool: &Pool) {
-        let this = ptr::from_ref(pool).cast_mut();
-        let mut first = self.inbox.load(Relaxed);
-        loop {
-            pool.queue_next.set(first);
-            // Release pairs with the Acquire in `take_inbox`: the link is visible to the owner.
-            match self.inbox.compare_exchange_weak(first, this, Release, Relaxed) {
-                Ok(_) => return,
-                Err(now) => first = now,
-            }
-        }
-    }
-
-    /// Whether remote frees wait.
-    pub fn has_mail(&self) -> bool {
-        !self.inbox.load(Relaxed).is_null()
-    }
-
-    /// All pools with waiting remote frees, linked by `queue_next`. For the owner.
-    pub fn take_inbox(&self) -> *mut Pool {
-        if self.inbox.load(Relaxed).is_null() {
-            return ptr::null_mut();
-        }
-        // Acquire pairs with the Release in `deliver`.
-        self.inbox.swap(ptr::null_mut(), Acquire)
-    }
-
     /// Counts a free of another heap's block.
     pub fn count_free(&self, class: SizeClass) {
         if self.count_down(class) {
@@ -363,9 +331,8 @@ impl ThreadHeap {
 
     /// Forgets what waits: for a forked child.
     pub fn forget_inbox(&self) {
-        self.pending.set(ptr::null_mut());
         self.tenancy.reset();
-        self.inbox.store(ptr::null_mut(), Relaxed);
+        self.inbox.forget();
     }
 
     /// Checks the heap's pools: each in the list of its state, each sound. For the owner.
@@ -395,6 +362,13 @@ impl ThreadHeap {
         invariant!(pool.class() == class, "a bin's pools are of its class");
         // SAFETY: this heap owns the pool, and this is its thread.
         unsafe { pool.check() };
+    }
+}
+
+impl Queued for Pool {
+    #[inline(always)]
+    fn link(&self) -> &WordPtr<Pool> {
+        &self.queue_next
     }
 }
 

@@ -13,6 +13,7 @@ pub mod hollow;
 pub mod link;
 pub mod pool;
 pub mod remote;
+pub mod remote_word;
 #[cfg(feature = "hardened")]
 pub mod secret;
 pub mod slots;

@@ -29,7 +29,7 @@ use core::ptr::NonNull;
 use super::arena::ArenaTag;
 use super::block::{self, Block};
 use super::link;
-use super::remote::Remote;
+use super::remote_word::RemoteWord;
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, POOL_SMALL, RECORD_SIZE, RECORDS_AT, SLOT_SIZE};
 use crate::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -91,7 +91,7 @@ pub struct Pool {
     owner: AtomicPtr<Owner>,
     /// Free blocks that are the pool's own; null while it is current.
     pub free: WordPtr<Block>,
-    pub(super) remote: Remote,
+    pub(super) remote: RemoteWord,
     /// The next pool in an inbox. Written by whoever queues the pool.
     pub queue_next: WordPtr<Pool>,
     /// Links in a list of the bin.

@@ -1,8 +1,9 @@
 //! The one door for atomics: everything above takes them from here, so that a model checker's can
-//! take their place.
+//! take their place (`atomic_loom.rs`).
 
 #![forbid(unsafe_code)]
 
+pub use core::hint::spin_loop;
 pub use core::sync::atomic::{
     AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
     Ordering, compiler_fence, fence,

@@ -3,7 +3,10 @@
 
 use parking_lot::lock_api::{self, GuardNoSend, RawMutex};
 
-use super::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use super::atomic::{
+    AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, spin_loop,
+};
+use super::planted::planted;
 use crate::base::geometry::LOCK_SPINS;
 use crate::sys;
 
@@ -22,14 +25,15 @@ impl RawLock {
     #[cold]
     fn lock_slow(&self) {
         for _ in 0..LOCK_SPINS {
-            core::hint::spin_loop();
+            spin_loop();
             if self.0.load(Relaxed) == FREE && self.try_lock() {
                 return;
             }
         }
         // Acquire pairs with the Release in `unlock`.
-        while self.0.swap(AWAITED, Acquire) != FREE {
-            sys::wait(&self.0, AWAITED);
+        let awaited = if planted("lock_awaits_unsaid") { HELD } else { AWAITED };
+        while self.0.swap(awaited, Acquire) != FREE {
+            sys::wait(&self.0, awaited);
         }
     }
 }
@@ -51,13 +55,15 @@ unsafe impl RawMutex for RawLock {
     #[inline]
     fn try_lock(&self) -> bool {
         // Acquire pairs with the Release in `unlock`.
-        self.0.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
+        let order = if planted("lock_relaxed") { Relaxed } else { Acquire };
+        self.0.compare_exchange(FREE, HELD, order, Relaxed).is_ok()
     }
 
     #[inline]
     unsafe fn unlock(&self) {
         // Release pairs with the Acquire in `try_lock` and `lock_slow`.
-        if self.0.swap(FREE, Release) == AWAITED {
+        let order = if planted("unlock_relaxed") { Relaxed } else { Release };
+        if self.0.swap(FREE, order) == AWAITED && !planted("unlock_wakes_nobody") {
             sys::wake_one(&self.0);
         }
     }

@@ -1,0 +1,6 @@
+//! What of this floor the model checker checks.
+
+pub mod config;
+pub mod inbox;
+pub mod tenancy;
+pub mod vacancy;

@@ -1,0 +1,148 @@
+//! Taking a heap for a moment while its thread sleeps, or works elsewhere.
+//!
+//! The owner says when it is on a slow path, with plain stores, and looks whether the heap is
+//! claimed; a claimer says that it claims, has every running thread pass a barrier, and looks
+//! whether the owner is on a slow path. The barrier makes up for the fence that the owner does not
+//! pay for: one of the two sees the other.
+//!
+//! **A claim does not reach the current pools**: their lists are the fast path's, which says nothing
+//! to anyone. All else of the heap is the claimer's: partial and empty pools, inbox, outbox.
+
+use crate::base::geometry::LOCK_SPINS;
+use crate::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use crate::sync::atomic::{Ordering::SeqCst, compiler_fence, spin_loop};
+use crate::sync::planted::planted;
+use crate::sys;
+
+/// The two words of the protocol.
+pub struct Tenancy {
+    /// The owner is on a slow path.
+    inside: AtomicU32,
+    /// Somebody has claimed the heap, or tries to.
+    claimed: AtomicU32,
+}
+
+/// The owner is on a slow path as long as this lives.
+pub struct Inside<'a>(&'a Tenancy);
+
+/// The heap is claimed as long as this lives.
+pub struct Claim<'a>(&'a Tenancy);
+
+impl Tenancy {
+    pub const fn new() -> Self {
+        Self { inside: AtomicU32::new(0), claimed: AtomicU32::new(0) }
+    }
+
+    /// Says that the owner is on a slow path, once the heap is not claimed.
+    #[inline(always)]
+    pub fn enter(&self) -> Inside<'_> {
+        if !self.try_enter() {
+            self.wait();
+        }
+        Inside(self)
+    }
+
+    /// Says that the owner is on a slow path. False if the heap is claimed: then [`Tenancy::wait`].
+    #[inline(always)]
+    pub fn try_enter(&self) -> bool {
+        if planted("enter_looks_first") {
+            let is_free = self.claimed.load(Acquire) == 0;
+            compiler_fence(SeqCst);
+            self.inside.store(1, Relaxed);
+            return is_free;
+        }
+        self.inside.store(1, Relaxed);
+        // Pairs with the barrier in `claim`: the store above is visible before the load below.
+        compiler_fence(SeqCst);
+        // Acquire pairs with the Release at a claim's end: what the claimer did is visible.
+        self.claimed.load(Acquire) == 0
+    }
+
+    /// The owner is on no slow path any more.
+    #[inline(always)]
+    pub fn leave(&self) {
+        let order = if planted("leave_relaxed") { Relaxed } else { Release };
+        // Release pairs with the Acquire in `claim`.
+        self.inside.store(0, order);
+    }
+
+    /// What was entered by [`Tenancy::try_enter`], to be left when this is dropped.
+    pub fn resume(&self) -> Inside<'_> {
+        Inside(self)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait(&self) {
+        loop {
+            // Release, as when leaving: a claimer that sees 0 sees all that was done.
+            self.inside.store(0, Release);
+            self.wait_while_claimed();
+            self.inside.store(1, Relaxed);
+            compiler_fence(SeqCst);
+            // As in `enter`.
+            if self.claimed.load(Acquire) == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Returns once nobody claims the heap.
+    pub fn wait_while_claimed(&self) {
+        let mut spins = 0;
+        // Acquire pairs with the Release at a claim's end.
+        while self.claimed.load(Acquire) != 0 {
+            match spins < LOCK_SPINS {
+                true => spin_loop(),
+                false => sys::wait(&self.claimed, 1),
+            }
+            spins += 1;
+        }
+    }
+
+    /// Claims without a look at the owner: nobody else claims, one at a time.
+    pub fn begin_claim(&self) -> Option<Claim<'_>> {
+        // Acquire pairs with the Release at another claim's end; SeqCst, as the barrier follows.
+        // A `Claim` that is made only to be dropped would end the other one.
+        self.claimed.compare_exchange(0, 1, SeqCst, Relaxed).ok().map(|_| Claim(self))
+    }
+
+    /// Claims, unless somebody else does, the owner is on a slow path that does not end soon, or the
+    /// system has no barrier.
+    pub fn claim(&self) -> Option<Claim<'_>> {
+        let claim = self.begin_claim()?;
+        if !sys::barrier() {
+            return None;
+        }
+        // Acquire pairs with the Release when the owner leaves.
+        let is_free = (0..LOCK_SPINS).any(|_| {
+            spin_loop();
+            self.inside.load(Acquire) == 0 || planted("claim_looks_not")
+        });
+        is_free.then_some(claim)
+    }
+
+    /// Makes the heap nobody's: in a forked child, where neither owner nor claimer is.
+    pub fn reset(&self) {
+        self.inside.store(0, Relaxed);
+        self.claimed.store(0, Relaxed);
+    }
+}
+
+impl Drop for Inside<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let order = if planted("claim_end_relaxed") { Relaxed } else { Release };
+        // Release pairs with the Acquire in `enter`.
+        self.0.claimed.store(0, order);
+        if !planted("claim_end_unsaid") {
+            sys::wake_all(&self.0.claimed);
+        }
+    }
+}

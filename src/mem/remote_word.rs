@@ -1,0 +1,130 @@
+//! The remote list in one word: where its first block is, counted in blocks' least distance from the
+//! pool's start and one more, and how many there are.
+//!
+//! 0: nothing waits, and the pool is in no inbox; else it is in its owner's, or about to be. A pool
+//! with something waiting has used blocks, so that it cannot be given back while it is in an inbox.
+
+#![forbid(unsafe_code)]
+
+use crate::sync::atomic::{
+    AtomicU64, Ordering, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+};
+use crate::sync::planted::planted;
+
+/// See the module.
+pub struct RemoteWord(AtomicU64);
+
+/// A list of blocks of one pool: how many bytes behind the pool's start the first one lies, and how
+/// many there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// Of no meaning in an empty list.
+    pub offset: usize,
+    pub count: usize,
+}
+
+/// What became of a batch of remote frees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Posted {
+    /// The pool had nothing waiting: the caller must put it into its owner's inbox, once.
+    pub queue: bool,
+    /// As far as can be told, nothing but waiting blocks is left of the pool.
+    pub drained: bool,
+}
+
+impl RemoteWord {
+    /// Nothing waits. Records are zeroed memory, and so begin with this too.
+    #[cfg(loom)]
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Puts the blocks of `batch` in front of the list: `link` has the batch's last block lead to the
+    /// first one that is there, `None` if there is none. `used` reads how many blocks are used.
+    #[inline(always)]
+    pub fn post(
+        &self,
+        batch: Listed,
+        used: impl Fn() -> usize,
+        mut link: impl FnMut(Option<usize>),
+    ) -> Posted {
+        let mut seen = self.0.load(Relaxed);
+        loop {
+            link(Self::first(seen));
+            let waiting = Self::count(seen) + batch.count;
+            // Read anew: the owner may have taken some in since the last turn.
+            let used = used();
+            let posted = Self::word(batch.offset, waiting);
+            match self.0.compare_exchange_weak(seen, posted, post_order(), Relaxed) {
+                Ok(_) => {
+                    let queue = seen == 0 || planted("post_queues_always");
+                    return Posted { queue, drained: waiting >= used };
+                }
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Takes the list out whole.
+    #[inline(always)]
+    pub fn collect(&self) -> Option<Listed> {
+        let word = self.0.swap(0, collect_order());
+        Self::first(word).map(|offset| Listed { offset, count: Self::count(word) })
+    }
+
+    /// Where the first block that waits lies; `None` if none does. For the owner, who alone takes from
+    /// the list: its links may be read until then.
+    #[cfg(feature = "malloc")]
+    pub fn peek(&self) -> Option<usize> {
+        // Acquire pairs with the Release in `post`.
+        Self::first(self.0.load(Acquire))
+    }
+
+    /// How many blocks wait.
+    pub fn waiting(&self) -> usize {
+        Self::count(self.0.load(Relaxed))
+    }
+
+    /// Forgets what waits: for a child process that cannot trust it.
+    pub fn forget(&self) {
+        self.0.store(0, Relaxed);
+    }
+
+    const GRAIN: usize = 8;
+
+    #[inline(always)]
+    fn word(offset: usize, count: usize) -> u64 {
+        ((count as u64) << 32) | (offset / Self::GRAIN + 1) as u64
+    }
+
+    #[inline(always)]
+    fn count(word: u64) -> usize {
+        (word >> 32) as usize
+    }
+
+    #[inline(always)]
+    fn first(word: u64) -> Option<usize> {
+        match word as u32 as usize {
+            0 => None,
+            place => Some((place - 1) * Self::GRAIN),
+        }
+    }
+}
+
+/// Release pairs with the Acquire in `collect`: the links are visible to the owner.
+#[inline(always)]
+fn post_order() -> Ordering {
+    match () {
+        _ if planted("post_releases_nothing") => Acquire,
+        _ => Release,
+    }
+}
+
+/// See [`post_order`].
+#[inline(always)]
+fn collect_order() -> Ordering {
+    match () {
+        _ if planted("collect_acquires_nothing") => Release,
+        _ => Acquire,
+    }
+}
