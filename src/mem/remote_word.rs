@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use crate::sync::atomic::{
-    AtomicU64, Ordering, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+    AtomicU64, Ordering, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
 use crate::sync::planted::planted;
 
@@ -111,12 +111,15 @@ impl RemoteWord {
     }
 }
 
-/// Release pairs with the Acquire in `collect`: the links are visible to the owner.
+/// Release pairs with the Acquire in `collect`: the links are visible to the owner. Acquire pairs with the
+/// Release there: who finds the list empty has the owner's last use of the pool's link in an inbox behind
+/// it, and may write that link.
 #[inline(always)]
 fn post_order() -> Ordering {
     match () {
         _ if planted("post_releases_nothing") => Acquire,
-        _ => Release,
+        _ if planted("post_acquires_nothing") => Release,
+        _ => AcqRel,
     }
 }
 
@@ -125,6 +128,7 @@ fn post_order() -> Ordering {
 fn collect_order() -> Ordering {
     match () {
         _ if planted("collect_acquires_nothing") => Release,
-        _ => Acquire,
+        _ if planted("collect_releases_nothing") => Acquire,
+        _ => AcqRel,
     }
 }
