@@ -3,7 +3,7 @@
 
 use core::ptr::{self, NonNull};
 
-use crate::sync::atomic::{AtomicPtr, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use crate::sync::atomic::{AtomicPtr, Ordering::Acquire, Ordering::Relaxed, Ordering::SeqCst};
 use crate::sync::planted::planted;
 use crate::sync::word::WordPtr;
 
@@ -30,10 +30,11 @@ impl<T: Queued> Inbox<T> {
     pub fn put(&self, item: &T) {
         let this = ptr::from_ref(item).cast_mut();
         let mut first = self.first.load(Relaxed);
-        let order = if planted("put_relaxed") { Relaxed } else { Release };
+        let order = if planted("put_relaxed") { Relaxed } else { SeqCst };
         loop {
             item.link().set(first);
-            // Release pairs with the Acquire in `refill`: the link is visible to the owner.
+            // Release, which is in SeqCst, pairs with the Acquire in `refill`: the link is visible to the
+            // owner. SeqCst, since who puts looks afterwards whether there is one (`vacancy.rs`).
             match self.first.compare_exchange_weak(first, this, order, Relaxed) {
                 Ok(_) => return,
                 Err(now) => first = now,

@@ -7,7 +7,7 @@
 use core::ptr::{self, NonNull};
 
 use super::thread_heap::ThreadHeap;
-use super::vacancy;
+use super::{config, vacancy};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, OUTBOX_BLOCKS, OUTBOX_BYTES, OUTBOX_POOLS, RECORD_SIZE};
 use crate::mem::block::Block;
@@ -113,7 +113,8 @@ impl Batch {
 }
 
 /// Hands `count` blocks, linked from `first` to `last`, to the heap that owns their pool. If that
-/// heap has no thread, and these were the pool's last blocks, sees to it that the pool can go.
+/// heap has no thread, sees to it that the pool can go: where nothing else would, with each batch, since
+/// others may free the pool's last blocks before it is in the inbox; else with its last blocks.
 ///
 /// # Safety
 ///
@@ -129,5 +130,7 @@ pub unsafe fn send(pool: &'static Pool, first: NonNull<Block>, last: NonNull<Blo
     }
     if posted.drained {
         vacancy::tend(owner);
+    } else if posted.queue && config::retention().leaves_at_once() {
+        vacancy::sent(owner);
     }
 }

@@ -120,7 +120,7 @@ pub fn hold() -> Option<&'static ThreadHeap> {
 /// Gives a heap up that was abandoned.
 pub fn vacate(heap: &'static ThreadHeap) {
     REGISTRY.lock().vacate(heap);
-    vacancy::vacated(heap);
+    vacancy::left(heap);
 }
 
 impl Vacatable for &'static ThreadHeap {

@@ -171,8 +171,11 @@ fn with_heap<R>(
         return Some(work(heap));
     }
     // Where the system has no barrier, what ended threads left can be had all the same.
-    let _claim = vacancy::claim_vacant(&heap).or_else(|| heap.claim())?;
-    Some(work(heap))
+    let claim = vacancy::claim_vacant(&heap).or_else(|| heap.claim())?;
+    let result = work(heap);
+    drop(claim);
+    vacancy::left(heap);
+    Some(result)
 }
 
 fn visit(arena: NonNull<Arena>, rung: Retention, age: Age) -> Swept {

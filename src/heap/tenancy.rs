@@ -14,6 +14,11 @@ use crate::sync::atomic::{Ordering::SeqCst, compiler_fence, spin_loop};
 use crate::sync::planted::planted;
 use crate::sys;
 
+const FREE: u32 = 0;
+const CLAIMED: u32 = 1;
+/// Claimed, and the owner sleeps or is about to.
+const AWAITED: u32 = 2;
+
 /// The two words of the protocol.
 pub struct Tenancy {
     /// The owner is on a slow path.
@@ -30,7 +35,7 @@ pub struct Claim<'a>(&'a Tenancy);
 
 impl Tenancy {
     pub const fn new() -> Self {
-        Self { inside: AtomicU32::new(0), claimed: AtomicU32::new(0) }
+        Self { inside: AtomicU32::new(0), claimed: AtomicU32::new(FREE) }
     }
 
     /// Says that the owner is on a slow path, once the heap is not claimed.
@@ -46,7 +51,7 @@ impl Tenancy {
     #[inline(always)]
     pub fn try_enter(&self) -> bool {
         if planted("enter_looks_first") {
-            let is_free = self.claimed.load(Acquire) == 0;
+            let is_free = self.claimed.load(Acquire) == FREE;
             compiler_fence(SeqCst);
             self.inside.store(1, Relaxed);
             return is_free;
@@ -55,7 +60,7 @@ impl Tenancy {
         // Pairs with the barrier in `claim`: the store above is visible before the load below.
         compiler_fence(SeqCst);
         // Acquire pairs with the Release at a claim's end: what the claimer did is visible.
-        self.claimed.load(Acquire) == 0
+        self.claimed.load(Acquire) == FREE
     }
 
     /// The owner is on no slow path any more.
@@ -81,7 +86,7 @@ impl Tenancy {
             self.inside.store(1, Relaxed);
             compiler_fence(SeqCst);
             // As in `enter`.
-            if self.claimed.load(Acquire) == 0 {
+            if self.claimed.load(Acquire) == FREE {
                 return;
             }
         }
@@ -91,20 +96,29 @@ impl Tenancy {
     pub fn wait_while_claimed(&self) {
         let mut spins = 0;
         // Acquire pairs with the Release at a claim's end.
-        while self.claimed.load(Acquire) != 0 {
+        while self.claimed.load(Acquire) != FREE {
             match spins < LOCK_SPINS {
                 true => spin_loop(),
-                false => sys::wait(&self.claimed, 1),
+                false => self.sleep(),
             }
             spins += 1;
         }
     }
 
+    fn sleep(&self) {
+        let awaited = if planted("sleep_unsaid") { CLAIMED } else { AWAITED };
+        // Relaxed: the owner looks again before it goes on.
+        let seen = self.claimed.compare_exchange(CLAIMED, awaited, Relaxed, Relaxed);
+        if seen != Err(FREE) {
+            sys::wait(&self.claimed, awaited);
+        }
+    }
+
     /// Claims without a look at the owner: nobody else claims, one at a time.
     pub fn begin_claim(&self) -> Option<Claim<'_>> {
-        // Acquire pairs with the Release at another claim's end; SeqCst, as the barrier follows.
+        // Acquire pairs with the Release at another claim's end.
         // A `Claim` that is made only to be dropped would end the other one.
-        self.claimed.compare_exchange(0, 1, SeqCst, Relaxed).ok().map(|_| Claim(self))
+        self.claimed.compare_exchange(FREE, CLAIMED, Acquire, Relaxed).ok().map(|_| Claim(self))
     }
 
     /// Claims, unless somebody else does, the owner is on a slow path that does not end soon, or the
@@ -125,7 +139,7 @@ impl Tenancy {
     /// Makes the heap nobody's: in a forked child, where neither owner nor claimer is.
     pub fn reset(&self) {
         self.inside.store(0, Relaxed);
-        self.claimed.store(0, Relaxed);
+        self.claimed.store(FREE, Relaxed);
     }
 }
 
@@ -140,9 +154,8 @@ impl Drop for Claim<'_> {
     fn drop(&mut self) {
         let order = if planted("claim_end_relaxed") { Relaxed } else { Release };
         // Release pairs with the Acquire in `enter`.
-        self.0.claimed.store(0, order);
-        if !planted("claim_end_unsaid") {
-            sys::wake_all(&self.0.claimed);
+        if self.0.claimed.swap(FREE, order) == AWAITED && !planted("claim_end_unsaid") {
+            sys::wake_one(&self.0.claimed);
         }
     }
 }

@@ -1,8 +1,12 @@
 //! A heap that no thread has: how it comes that its remote frees are taken in all the same.
 //!
-//! Whoever sends a heap the last used blocks of one of its pools looks whether a thread has it; whoever
-//! gives a heap up looks whether mail came meanwhile. Fences on both sides see to it that one of the two
-//! sees the other. That one claims the heap for a moment. It stays listed: who adopts it meanwhile waits.
+//! Whoever puts a pool into an inbox looks afterwards whether a thread has the heap; whoever gives the heap
+//! up, or was at work on it without having it, looks afterwards whether there is mail. So one of the two
+//! sees the other, claims the heap for a moment and takes the mail in. The heap stays listed: who adopts
+//! it meanwhile waits.
+//!
+//! Where memory waits before it goes, a pool's last free is enough of an occasion: what is left by who
+//! came in between, the next sweep takes in.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +23,13 @@ impl Tenure {
     /// Held.
     pub const fn new() -> Self {
         Self(AtomicU8::new(HELD))
+    }
+
+    /// Whether no thread has it, for who has just put something into its inbox.
+    fn is_vacant_behind_put(&self) -> bool {
+        let order = if planted("sent_looks_relaxed") { Relaxed } else { SeqCst };
+        // SeqCst, as the put: either this sees the heap given up, or who gives it up sees the mail.
+        self.0.load(order) == VACANT
     }
 
     /// Whether no thread has it.
@@ -54,10 +65,19 @@ pub trait Vacatable {
     fn take_in(&self);
 }
 
-/// A heap was just listed as vacant.
-pub fn vacated(heap: impl Vacatable) {
-    if !planted("vacated_without_fence") {
-        // Pairs with the fence in `tend`: the heap is seen as vacant there, or its mail here.
+/// A pool was just put into the heap's inbox.
+#[inline]
+pub fn sent(heap: impl Vacatable) {
+    if heap.tenure().is_vacant_behind_put() {
+        tend(heap);
+    }
+}
+
+/// The heap was just listed as vacant, or who worked on it without having it has just ended its claim.
+pub fn left(heap: impl Vacatable) {
+    if !planted("left_without_fence") {
+        // Pairs with the SeqCst in `sent` and the fence in `tend`: the heap is seen as vacant and free
+        // there, or its mail here.
         fence(SeqCst);
     }
     if heap.has_mail() {
@@ -66,15 +86,20 @@ pub fn vacated(heap: impl Vacatable) {
 }
 
 /// Claims `heap` for a moment if nobody has it, to take its remote frees in and let empty pools go.
+#[cold]
 pub fn tend(heap: impl Vacatable) {
     loop {
         if !planted("tend_without_fence") {
-            // Pairs with the fence in `vacated`.
+            // Pairs with the fences in `left` and below: the claim is free here, or the mail seen there.
             fence(SeqCst);
         }
         let Some(claim) = claim_vacant(&heap) else { return };
         heap.take_in();
         drop(claim);
+        if !planted("tended_without_fence") {
+            // Pairs with the fence above, of who did not get the claim.
+            fence(SeqCst);
+        }
         if !heap.has_mail() {
             return;
         }

@@ -81,6 +81,11 @@ impl Retention {
         self >= Retention::ReturnPools
     }
 
+    /// Whether what is empty leaves its heap at once, and no sweep comes for what was missed.
+    pub(crate) fn leaves_at_once(self) -> bool {
+        self.classes_share() && !self.waits()
+    }
+
     /// Whether pools in use are hollowed.
     pub(crate) fn hollows(self) -> bool {
         self >= Retention::ReturnPages

@@ -180,22 +180,13 @@ pub fn wait(word: &AtomicU32, value: u32) {
 /// Wakes one sleeper on `word`.
 #[cfg(target_os = "linux")]
 pub fn wake_one(word: &AtomicU32) {
-    wake(word, 1);
-}
-
-/// Wakes every sleeper on `word`.
-#[cfg(target_os = "linux")]
-pub fn wake_all(word: &AtomicU32) {
-    wake(word, c_int::MAX);
-}
-
-#[cfg(target_os = "linux")]
-fn wake(word: &AtomicU32, sleepers: c_int) {
     let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
     let _errno = super::keep_errno();
     // SAFETY: the kernel uses the address only as a name.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, sleepers) };
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, 1) };
 }
+
+#[cfg(target_os = "linux")]
 
 /// Gives the processor away once; the caller looks again.
 #[cfg(not(target_os = "linux"))]
@@ -207,10 +198,6 @@ pub fn wait(_: &AtomicU32, _: u32) {
 /// Nobody sleeps here.
 #[cfg(not(target_os = "linux"))]
 pub fn wake_one(_: &AtomicU32) {}
-
-/// Nobody sleeps here.
-#[cfg(not(target_os = "linux"))]
-pub fn wake_all(_: &AtomicU32) {}
 
 /// Writes to standard error; what cannot be written is lost.
 pub fn write_stderr(mut bytes: &[u8]) {
