@@ -9,9 +9,15 @@ const FLOORS: [(&str, usize); 7] =
     [("base", 0), ("sys", 1), ("sync", 1), ("mem", 2), ("policy", 2), ("heap", 3), ("front", 4)];
 /// `sys` counts with `sync`'s atomics, `sync`'s lock sleeps by `sys`: one floor, two folders.
 const NEIGHBOURS: [(&str, &str); 2] = [("sys", "sync"), ("sync", "sys")];
-/// Where the standard library may be named outside tests: thread-locals, and the system's
-/// allocator on other targets.
-const WITH_STD: [&str; 2] = ["heap/slot.rs", "front/forward.rs"];
+/// Where the standard library may be named outside tests: thread-locals, the system's allocator on
+/// other targets, and what the model checker puts in the place of others.
+const WITH_STD: [&str; 5] = [
+    "heap/slot.rs",
+    "front/forward.rs",
+    "sync/atomic_loom.rs",
+    "sync/planted_loom.rs",
+    "sys/modelled.rs",
+];
 /// Files (and what lies below a folder's) that have the compiler refuse unsafe code.
 const FORBIDS_UNSAFE: [&str; 18] = [
     "base/flow.rs",

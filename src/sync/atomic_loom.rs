@@ -11,8 +11,8 @@
 //! tries every order of these. As `Relaxed` exchanges they add no order of their own but to who also passes
 //! a fence; and all fences in the library are `SeqCst`, which loom orders among themselves as it is.
 //!
-//! loom takes an access that is `SeqCst` for one that is `AcqRel`: it may find faults that there are not,
-//! and misses none for it.
+//! loom takes an access that is `SeqCst` for one that is `AcqRel`. Here it has a fence before it, which is one
+//! of the two ways in which compilers make such accesses: enough for those among themselves, and no more.
 
 extern crate std;
 
@@ -50,15 +50,15 @@ macro_rules! atomic {
             }
 
             pub fn load(&self, order: Ordering) -> $value {
-                self.made().load(order)
+                behind_fence(order, || self.made().load(order))
             }
 
             pub fn store(&self, value: $value, order: Ordering) {
-                self.made().store(value, order)
+                behind_fence(order, || self.made().store(value, order))
             }
 
             pub fn swap(&self, value: $value, order: Ordering) -> $value {
-                self.made().swap(value, order)
+                behind_fence(order, || self.made().swap(value, order))
             }
 
             pub fn compare_exchange(
@@ -68,7 +68,9 @@ macro_rules! atomic {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                self.made().compare_exchange(current, new, success, failure)
+                behind_fence(success, || {
+                    self.made().compare_exchange(current, new, success, failure)
+                })
             }
 
             /// Does not fail by chance, as loom's does not.
@@ -92,6 +94,13 @@ macro_rules! atomic {
             }
         }
     };
+}
+
+fn behind_fence<R>(order: Ordering, access: impl FnOnce() -> R) -> R {
+    if order == Ordering::SeqCst {
+        fence(order);
+    }
+    access()
 }
 
 atomic!(AtomicU8, u8);

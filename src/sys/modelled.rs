@@ -43,25 +43,13 @@ pub fn wait(word: &AtomicU32, value: u32) {
     });
 }
 
-/// Wakes one sleeper on `word`.
+/// Wakes one sleeper on `word`, the one that came first.
 pub fn wake_one(word: &AtomicU32) {
-    wake(word, 1);
-}
-
-/// Wakes every sleeper on `word`.
-pub fn wake_all(word: &AtomicU32) {
-    wake(word, usize::MAX);
-}
-
-fn wake(word: &AtomicU32, most: usize) {
     let address = ptr::from_ref(word).addr();
     let mut sleepers = SLEEPERS.lock().unwrap();
-    let mut left = most;
-    sleepers.queue.retain(|&(on, _)| {
-        let wakes = on == address && left > 0;
-        left -= usize::from(wakes);
-        !wakes
-    });
+    if let Some(first) = sleepers.queue.iter().position(|&(on, _)| on == address) {
+        sleepers.queue.remove(first);
+    }
     WOKEN.notify_all();
 }
 
