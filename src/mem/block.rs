@@ -3,6 +3,7 @@
 use core::ptr::{self, NonNull};
 
 use super::link::{self, Link};
+use crate::sys::poison;
 
 /// A free block. At least as large as a link, aligned to eight.
 #[repr(transparent)]
@@ -40,6 +41,7 @@ impl Block {
     /// * `block` is as large as a link, aligned to eight, valid for a write, and used by nobody.
     #[inline(always)]
     pub unsafe fn set_next(block: NonNull<Block>, next: *mut Block) {
+        poison::open(block.as_ptr().cast(), size_of::<Block>());
         // SAFETY: the caller gave the block up.
         unsafe { Link::write(block.cast(), next) };
     }

@@ -9,6 +9,8 @@ mod file;
 #[cfg_attr(feature = "hardened", path = "guard_hardened.rs")]
 pub mod guard;
 mod left;
+#[cfg_attr(highwater_asan, path = "poison_asan.rs")]
+pub mod poison;
 pub mod purge;
 #[cfg(feature = "hardened")]
 mod random;

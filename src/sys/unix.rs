@@ -72,6 +72,7 @@ pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
 pub(super) unsafe fn unmap_uncounted(start: NonNull<u8>, bytes: usize) -> bool {
     UNMAPS.fetch_add(1, Relaxed);
     let _errno = super::keep_errno();
+    super::poison::open(start.as_ptr(), bytes);
     // SAFETY: the caller's contract.
     unsafe { libc::munmap(start.as_ptr().cast(), bytes) == 0 }
 }

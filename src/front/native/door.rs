@@ -7,17 +7,19 @@ use core::ptr::{self, NonNull};
 
 use super::global::Highwater;
 use crate::base::class::SizeClass;
+use crate::sys::poison;
 
 // SAFETY: blocks come from mapped memory that no other block overlaps, at least as large and as
 // aligned as asked (class.rs tests every size); nothing here unwinds or allocates from elsewhere.
 unsafe impl GlobalAlloc for Highwater {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.serve(layout)
+        poison::open(self.serve(layout), layout.size())
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        poison::close(block, layout.size());
         // SAFETY: the caller passes a block that `alloc` returned, which is not null, and its layout.
         unsafe { Self::take_back(NonNull::new_unchecked(block), layout) }
     }
@@ -32,14 +34,14 @@ unsafe impl GlobalAlloc for Highwater {
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let align = layout.align();
         match (SizeClass::inlined(layout.size(), align), SizeClass::inlined(size, align)) {
-            (Some(from), Some(to)) if from == to => return block,
+            (Some(from), Some(to)) if from == to => return poison::open(block, size),
             (Some(_), Some(_)) => {}
             _ => {
                 // SAFETY: the caller passes a block that `alloc` returned, which is not null.
                 let old = unsafe { NonNull::new_unchecked(block) };
                 // SAFETY: the caller's contract.
                 if let Some(resized) = unsafe { Self::resize(old, layout, size) } {
-                    return resized.as_ptr();
+                    return poison::open(resized.as_ptr(), size);
                 }
             }
         }

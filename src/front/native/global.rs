@@ -10,7 +10,7 @@ use crate::base::geometry::RETURN_AFTER_MS;
 use crate::heap::{config, large, limit, local, span, sweeper, trim, watch};
 use crate::policy::limit::SoftLimit;
 use crate::policy::retention::Retention;
-use crate::sys;
+use crate::sys::{self, poison};
 
 /// The allocator. All instances share one heap; the first to allocate sets the retention.
 ///
@@ -154,6 +154,7 @@ impl Highwater {
             Some(_) => (self.serve(layout), false),
             None => self.alloc_more(layout),
         };
+        poison::open(block, layout.size());
         if !zero && !block.is_null() {
             // SAFETY: a block of at least this size, just allocated.
             unsafe { block.write_bytes(0, layout.size()) };
