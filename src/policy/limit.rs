@@ -63,12 +63,14 @@ impl SoftLimit {
     }
 
     /// The limit that this text asks for: bytes, with `K`, `M` or `G` behind them times 1024, once,
-    /// twice or three times; or `cgroup:` and a share above 0 and up to 1. 0 is no limit.
+    /// twice or three times; or `cgroup:` and a share, from a thousandth up to 1. 0 is no limit.
     pub(crate) fn from_text(text: &[u8]) -> Option<SoftLimit> {
         let text = str::from_utf8(text).ok()?;
         if let Some(share) = text.strip_prefix("cgroup:") {
             let share: f64 = share.parse().ok()?;
-            return (share > 0.0 && share <= 1.0).then(|| Self::cgroup(share));
+            return (share > 0.0 && share <= 1.0)
+                .then(|| Self::cgroup(share))
+                .filter(|&limit| limit != Self::NONE);
         }
         let shift = match text.as_bytes().last()? {
             b'K' => 10,
@@ -144,6 +146,7 @@ mod tests {
             "cgroup",
             "cgroup:",
             "cgroup:0",
+            "cgroup:0.0009",
             "cgroup:-0.5",
             "cgroup:1.5",
             "cgroup:NaN",
