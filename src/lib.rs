@@ -27,6 +27,13 @@ mod heap;
 #[cfg(unix)]
 #[cfg_attr(loom, path = "mem/protocols.rs")]
 mod mem;
+#[cfg(all(unix, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing {
+    //! What `tests/fuzz` reaches, in builds for it only.
+    pub use crate::front::{SettingsFound, understand};
+    pub use crate::sys::{cgroup, file};
+}
 #[cfg(all(loom, test))]
 #[path = "../tests/loom/models/mod.rs"]
 mod models;

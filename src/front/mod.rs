@@ -15,6 +15,8 @@ pub use chosen::{
     Highwater, check, explain, map, measure, reset_peaks, retention, set_retention, set_soft_limit,
     soft_limit, stats, trim,
 };
+#[cfg(all(unix, fuzzing))]
+pub use chosen::{SettingsFound, understand};
 pub use explain::Explain;
 pub use map::{ArenaMap, Map, MapKind, MapPlace};
 pub use measure::{Measured, MeasuredClass};

@@ -67,8 +67,14 @@ pub struct Level {
 impl Level {
     /// The tightest limit that the process is under; `None` if there is none, or none to be read.
     pub fn tightest() -> Option<Level> {
-        let (version, group) = own_group()?;
-        let (folder, top) = folder(version, &group)?;
+        let path = |path: &[u8]| Path::empty().joined(&[path]);
+        Level::by_files(&path(b"/proc/self/cgroup")?, &path(b"/proc/self/mountinfo")?)
+    }
+
+    /// As [`Level::tightest`], by other files than the process's own.
+    pub fn by_files(cgroup: &Path, mountinfo: &Path) -> Option<Level> {
+        let (version, group) = own_group(cgroup)?;
+        let (folder, top) = folder(version, &group, mountinfo)?;
         tightest(version, folder, top, file::number)
     }
 
@@ -105,10 +111,9 @@ impl Droppable {
 }
 
 /// The process's own cgroup: that of the memory controller, if it is version 1's, else version 2's.
-fn own_group() -> Option<(Version, Path)> {
+fn own_group(cgroup: &Path) -> Option<(Version, Path)> {
     let mut second = None;
-    let path = Path::empty().joined(&[b"/proc/self/cgroup"])?;
-    let first = file::for_each_line(&path, |line| match group(line) {
+    let first = file::for_each_line(cgroup, |line| match group(line) {
         Some((Version::One, group)) => Break(Path::empty().joined(&[group])),
         Some((Version::Two, group)) => {
             second = Path::empty().joined(&[group]);
@@ -138,13 +143,12 @@ fn has_memory(names: &[u8]) -> bool {
 }
 
 /// The folder of a cgroup's files, and how many bytes of it lead to the top of what can be seen.
-fn folder(version: Version, group: &Path) -> Option<(Path, usize)> {
-    let mounts = Path::empty().joined(&[b"/proc/self/mountinfo"])?;
+fn folder(version: Version, group: &Path, mountinfo: &Path) -> Option<(Path, usize)> {
     let below = |root: &[u8], point: &[u8]| {
         let folder = Path::empty().joined(&[point, below(group.as_bytes(), root)]);
         folder.map(|folder| (folder, point.len()))
     };
-    let found = file::for_each_line(&mounts, |line| match mount(line, version) {
+    let found = file::for_each_line(mountinfo, |line| match mount(line, version) {
         Some((root, point)) => Break(below(root, point)),
         None => Continue(()),
     });

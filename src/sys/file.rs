@@ -54,12 +54,21 @@ impl Path {
 
 /// Calls `each` with every line, without its end, until it breaks. `None` if the file cannot be
 /// read, wholly or from some place on. Leaves the error number alone.
-pub fn for_each_line<B>(path: &Path, mut each: impl FnMut(&[u8]) -> ControlFlow<B>) -> Option<B> {
+pub fn for_each_line<B>(path: &Path, each: impl FnMut(&[u8]) -> ControlFlow<B>) -> Option<B> {
     let _errno = super::keep_errno();
     let file = File::open(path.as_c_str()?)?;
+    for_each_line_read(|room| file.read(room), each)
+}
+
+/// As [`for_each_line`], of what `read` puts into the room that it is given: how many bytes, 0 at the end,
+/// `None` if it cannot.
+pub fn for_each_line_read<B>(
+    mut read: impl FnMut(&mut [u8]) -> Option<usize>,
+    mut each: impl FnMut(&[u8]) -> ControlFlow<B>,
+) -> Option<B> {
     let mut lines = Lines::new();
     loop {
-        let read = file.read(&mut lines.room[lines.used..])?;
+        let read = read(&mut lines.room[lines.used..])?;
         if read == 0 {
             return lines.rest(each);
         }

@@ -5,7 +5,7 @@ pub mod cgroup;
 mod errno;
 #[macro_use]
 pub mod fatal;
-mod file;
+pub mod file;
 #[cfg_attr(feature = "hardened", path = "guard_hardened.rs")]
 pub mod guard;
 mod left;

@@ -150,6 +150,18 @@ impl Model {
         }
     }
 
+    /// Takes over what another model has.
+    #[allow(dead_code, reason = "for `tests/fuzz`, which has a model for each thread")]
+    pub fn take_from(&mut self, other: &mut Model) {
+        for (start, end) in std::mem::take(&mut other.ranges) {
+            let below = self.ranges.range(..end).next_back();
+            assert!(below.is_none_or(|(_, &below)| below <= start), "{start:#x} is in two models");
+            self.ranges.insert(start, end);
+        }
+        self.live_bytes += std::mem::take(&mut other.live_bytes);
+        self.blocks.append(&mut other.blocks);
+    }
+
     /// Every counter against the model's own sums.
     pub fn check(&self) {
         highwater::check();

@@ -39,4 +39,6 @@ pub use account::{check, explain};
 pub use gather::{reset_peaks, stats};
 pub use global::{Highwater, retention, set_retention, set_soft_limit, soft_limit, trim};
 pub use meter::measure;
+#[cfg(fuzzing)]
+pub use settings::{Found as SettingsFound, understand};
 pub use survey::map;

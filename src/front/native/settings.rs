@@ -83,14 +83,21 @@ extern "C" fn print_at_exit() {
     account::print();
 }
 
+/// What the environment says.
 #[derive(Default)]
-struct Found {
-    retention: Option<Retention>,
-    stats: bool,
-    return_after_ms: Option<u64>,
-    sweeper: Option<bool>,
-    soft_limit: Option<SoftLimit>,
-    check: bool,
+pub struct Found {
+    /// `RETENTION`.
+    pub retention: Option<Retention>,
+    /// `STATS`.
+    pub stats: bool,
+    /// `RETURN_AFTER_MS`.
+    pub return_after_ms: Option<u64>,
+    /// `SWEEPER`.
+    pub sweeper: Option<bool>,
+    /// `SOFT_LIMIT`.
+    pub soft_limit: Option<SoftLimit>,
+    /// `CHECK`.
+    pub check: bool,
 }
 
 impl Found {
@@ -189,6 +196,14 @@ impl Found {
             complain(format_args!("HIGHWATER_{key}={value} is not understood; ignored"));
         }
     }
+}
+
+/// What these entries of an environment say.
+#[cfg(fuzzing)]
+pub fn understand<'a>(entries: impl Iterator<Item = &'a [u8]>) -> Found {
+    let mut found = Found::nothing();
+    entries.for_each(|entry| found.read(entry));
+    found
 }
 
 fn text(bytes: &[u8]) -> &str {
