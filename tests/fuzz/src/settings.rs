@@ -16,8 +16,8 @@ pub fn run(data: &[u8]) {
     let entries = || data.split(|&byte| byte == 0);
     let found = understand(entries());
     let last = |key: &str| {
-        let values = entries().filter_map(|entry| entry.strip_prefix(key.as_bytes()));
-        values.last().map(|value| std::str::from_utf8(value).unwrap_or("(not text)"))
+        let mut values = entries().filter_map(|entry| entry.strip_prefix(key.as_bytes()));
+        values.next_back().map(|value| std::str::from_utf8(value).unwrap_or("(not text)"))
     };
     let rung = last("HIGHWATER_RETENTION=");
     let rung = rung.and_then(|name| RUNGS.iter().find(|(known, _)| *known == name));
@@ -47,7 +47,7 @@ fn soft_limit(text: &str) -> Option<SoftLimit> {
         (at, 'G') => (&text[..at], 1u128 << 30),
         _ => (text, 1),
     };
-    if number.is_empty() || number.chars().any(|digit| !('0'..='9').contains(&digit)) {
+    if number.is_empty() || number.chars().any(|digit| !digit.is_ascii_digit()) {
         return None;
     }
     let bytes = number.parse::<u64>().ok()?;
