@@ -6,6 +6,7 @@ pub mod arena;
 pub mod arena_map;
 pub mod arena_set;
 pub mod block;
+mod carve;
 #[cfg(any(feature = "malloc", feature = "hardened"))]
 pub mod find;
 pub mod hollow;

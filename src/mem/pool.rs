@@ -28,7 +28,6 @@ use core::ptr::NonNull;
 
 use super::arena::ArenaTag;
 use super::block::{self, Block};
-use super::link;
 use super::remote_word::RemoteWord;
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, POOL_SMALL, RECORD_SIZE, RECORDS_AT, SLOT_SIZE};
@@ -102,7 +101,7 @@ pub struct Pool {
     pub countdown: Word16,
     floor: Word16,
     /// Of a span: its slots.
-    carved: Word16,
+    pub(super) carved: Word16,
     absent: Word16,
     /// How many blocks were used when a sweep last saw the pool, plus one, and whether it looked for
     /// free OS pages then; 0 if none saw it.
@@ -360,56 +359,8 @@ impl Pool {
     }
 
     /// Whether pools of `class` have so many blocks that work for each pool is little for each block.
-    fn has_many(class: SizeClass) -> bool {
+    pub(super) fn has_many(class: SizeClass) -> bool {
         class.capacity() >= MANY_BLOCKS
-    }
-
-    /// Whether no block is left to carve, again or for the first time; the pool is of `class`.
-    pub fn is_all_carved(&self, class: SizeClass) -> bool {
-        self.carved() == class.capacity() && self.purged() == 0
-    }
-
-    /// Carves up to `count` blocks that never were into a list. Returns the first and how many; `None` if all
-    /// is carved.
-    ///
-    /// # Safety
-    ///
-    /// The caller owns the pool.
-    pub unsafe fn carve(&self, count: usize) -> Option<(NonNull<Block>, usize)> {
-        let class = self.class();
-        let carved = self.carved();
-        let count = count.min(class.capacity() - carved);
-        if count == 0 {
-            return None;
-        }
-        // SAFETY: blocks from `carved` up to the capacity lie within the pool, and nobody has them.
-        let first = unsafe {
-            let from = self.start().add(carved * class.block_size());
-            block::carve(from, class.block_size(), count)
-        };
-        self.carved.set((carved + count) as u16);
-        Some((first, count))
-    }
-
-    /// Links the blocks of a pool of which none is used one behind the other, if its list goes to and
-    /// fro: following it would cost more than writing it. Not where there are so few blocks that
-    /// looking costs as much.
-    ///
-    /// # Safety
-    ///
-    /// The caller owns the pool, which is of `class`.
-    pub unsafe fn straighten(&self, class: SizeClass) {
-        let is_worth_it = link::KEEPS_ORDER && Self::has_many(class);
-        if !is_worth_it || self.absent() != 0 || self.carved() == 0 {
-            return;
-        }
-        // SAFETY: the caller owns the pool, so its list, on which all its blocks are.
-        unsafe {
-            if !block::is_in_order(self.free.get(), class.block_size()) {
-                let first = block::carve(self.start(), class.block_size(), self.carved());
-                self.free.set(first.as_ptr());
-            }
-        }
     }
 
     /// Declares every block carved and used: for a pool whose lists cannot be trusted any more.

@@ -74,7 +74,7 @@ fn copy(map: &mut Map, own: &ThreadHeap) -> Found {
         };
         keep(MapPlace::without_blocks(FIRST_SLOT, MapKind::Records));
         arena.for_each_place(|place| keep(look(place, own)));
-        if GUARD_SLOTS > 0 {
+        if GUARD_SLOTS != 0 {
             keep(MapPlace::without_blocks(GUARD_SLOTS, MapKind::Records));
         }
         found.arenas += 1;
