@@ -81,7 +81,7 @@ fn run(
 fn at_every_call(allocator: &'static Highwater, kinds: &[Call], of: fn(Call, usize) -> Plan) {
     let told = shared();
     // By the sweeper's clock many calls are made at any moment, and a case takes longer.
-    let most = most(if ptr::eq(allocator, &script::QUIET) { 40 } else { 8 });
+    let most = most(if ptr::eq(allocator, &script::QUIET) { 60 } else { 8 });
     run(allocator, Plan::None, told, script::run).unwrap();
     let counts = told.0.each_ref().map(|count| count.load(Relaxed));
     let (mut cases, mut failed, mut bad) = (0, 0, Vec::new());
