@@ -8,6 +8,7 @@ mod child;
 #[path = "support/large_pages.rs"]
 mod large_pages;
 #[path = "model.rs"]
+#[allow(clippy::module_inception, reason = "the whole model test, with its own model")]
 mod model;
 
 use std::alloc::{GlobalAlloc, Layout};
