@@ -47,6 +47,7 @@ mod front;
 pub use base::flow::Flow;
 /// For what `profile!` expands to.
 #[doc(hidden)]
+#[cfg(not(loom))]
 pub mod __private {
     pub use crate::front::profile::{HERE, Profile, line};
 }

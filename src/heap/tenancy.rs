@@ -16,7 +16,7 @@ use crate::sys;
 
 const FREE: u32 = 0;
 const CLAIMED: u32 = 1;
-/// Claimed, and the owner sleeps or is about to.
+/// Claimed, and somebody sleeps or is about to: the owner, or, where there is none, who forks.
 const AWAITED: u32 = 2;
 
 /// The two words of the protocol.
@@ -92,7 +92,7 @@ impl Tenancy {
         }
     }
 
-    /// Returns once nobody claims the heap.
+    /// Waits until nobody claims the heap. For the owner, or for who sees to it that there is none.
     pub fn wait_while_claimed(&self) {
         let mut spins = 0;
         // Acquire pairs with the Release at a claim's end.
@@ -107,7 +107,7 @@ impl Tenancy {
 
     fn sleep(&self) {
         let awaited = if planted("sleep_unsaid") { CLAIMED } else { AWAITED };
-        // Relaxed: the owner looks again before it goes on.
+        // Relaxed: who waits looks again before it goes on.
         let seen = self.claimed.compare_exchange(CLAIMED, awaited, Relaxed, Relaxed);
         if seen != Err(FREE) {
             sys::wait(&self.claimed, awaited);

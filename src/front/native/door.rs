@@ -19,7 +19,6 @@ unsafe impl GlobalAlloc for Highwater {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        poison::close(block, layout.size());
         // SAFETY: the caller passes a block that `alloc` returned, which is not null, and its layout.
         unsafe { Self::take_back(NonNull::new_unchecked(block), layout) }
     }

@@ -169,6 +169,7 @@ impl Highwater {
     /// `block` was served for `layout`, and nobody uses it any more.
     #[inline(always)]
     pub(super) unsafe fn take_back(block: NonNull<u8>, layout: Layout) {
+        poison::close(block.as_ptr(), layout.size());
         match SizeClass::inlined(layout.size(), layout.align()) {
             // SAFETY: allocated with this layout, so of this class.
             Some(class) => unsafe { local::heap().push(block, class) },
