@@ -339,3 +339,35 @@ fn a_rung_changed_at_run_time_is_in_force_at_once_for_trim() {
         assert_sound();
     });
 }
+
+/// With the feature `hardened` spans do not lie side by side.
+#[cfg(not(feature = "hardened"))]
+#[test]
+fn a_span_that_grows_over_purged_slots_counts_them_as_used_again() {
+    use std::alloc::{GlobalAlloc, Layout};
+
+    use block::HIGHWATER;
+
+    alone(|| {
+        const SPAN: usize = 64 << 10;
+        const SLOT: usize = 4 << 10;
+        let layout = Layout::from_size_align(SPAN, 8).unwrap();
+        // SAFETY: not of size 0.
+        let [first, second] = [0; 2].map(|_| unsafe { HIGHWATER.alloc(layout) });
+        assert_eq!(first.wrapping_add(SPAN), second, "side by side");
+        // SAFETY: a block of this size, then freed as it was allocated.
+        unsafe {
+            second.write_bytes(1, SPAN);
+            HIGHWATER.dealloc(second, layout);
+        }
+        highwater::trim();
+        let before = highwater::stats().pages_refaulted;
+        // SAFETY: a live block with its layout.
+        let longer = unsafe { HIGHWATER.realloc(first, layout, 2 * SPAN) };
+        assert_eq!(longer, first, "in place");
+        assert_eq!(highwater::stats().pages_refaulted - before, (SPAN / SLOT) as u64);
+        // SAFETY: as it was reallocated.
+        unsafe { HIGHWATER.dealloc(longer, Layout::from_size_align(2 * SPAN, 8).unwrap()) };
+        assert_sound();
+    });
+}

@@ -9,6 +9,7 @@ use super::bin::PoolList;
 use super::surplus::{self, Taker};
 use super::{config, ledger, limit, local, sweeper};
 use crate::base::geometry::{SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX};
+use crate::mem::arena::Taken;
 use crate::mem::arena_set::ARENAS;
 use crate::mem::pool::Pool;
 use crate::sync::lock::{Mutex, RawLock};
@@ -56,10 +57,15 @@ fn take(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> 
         ledger::publish_large(1, size as isize);
     };
     let taken = ARENAS.lock().take(slots, align, open)?;
+    grew(&taken);
+    Some((taken.start, taken.fresh))
+}
+
+/// Slots became resident for a span.
+fn grew(taken: &Taken) {
     ledger::refaulted(taken.refaulted);
     surplus::grew(Taker::Span, taken.grown * SLOT_SIZE);
     limit::grew(taken.grown * SLOT_SIZE);
-    Some((taken.start, taken.fresh))
 }
 
 fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
@@ -134,7 +140,8 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     let before = span.requested();
     let mut arenas = ARENAS.lock();
     // SAFETY: the span is the caller's, and has `from` slots.
-    if to > from && !unsafe { arenas.extend(start, from..to) } {
+    let longer = (to > from).then(|| unsafe { arenas.extend(start, from..to) });
+    if let Some(None) = longer {
         return false;
     }
     span.resize_span(to, size);
@@ -146,6 +153,7 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     }
     ledger::publish_large(0, size as isize - before as isize);
     drop(arenas);
+    longer.flatten().iter().for_each(grew);
     true
 }
 

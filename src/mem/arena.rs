@@ -219,23 +219,24 @@ impl Arena {
     /// feature `hardened`, a pool takes some of the lowest.
     pub fn take(&mut self, slots: usize, align: usize) -> Option<Taken> {
         let first = link::place(&self.free, slots, align)?;
-        let range = first..first + slots;
-        let refaulted = self.purged.count_in(range.clone());
-        let resident = self.occupy(range);
-        // SAFETY: a slot of the arena.
-        let start = unsafe { self.start.add(first * SLOT_SIZE) };
-        Some(Taken { start, fresh: resident == 0, grown: slots - resident, refaulted })
+        Some(self.take_range(first..first + slots))
     }
 
     /// Takes the `slots` slots from `start` on, if all are free.
-    pub fn take_at(&mut self, start: usize, slots: usize) -> bool {
+    pub fn take_at(&mut self, start: usize, slots: usize) -> Option<Taken> {
         let first = self.slot_of(start);
         let range = first..first + slots;
-        if range.end > SLOTS_PER_ARENA || !self.free.contains_all(range.clone()) {
-            return false;
-        }
-        self.occupy(range);
-        true
+        let free = range.end <= SLOTS_PER_ARENA && self.free.contains_all(range.clone());
+        free.then(|| self.take_range(range))
+    }
+
+    fn take_range(&mut self, range: Range<usize>) -> Taken {
+        let refaulted = self.purged.count_in(range.clone());
+        let (first, slots) = (range.start, range.len());
+        let resident = self.occupy(range);
+        // SAFETY: a slot of the arena.
+        let start = unsafe { self.start.add(first * SLOT_SIZE) };
+        Taken { start, fresh: resident == 0, grown: slots - resident, refaulted }
     }
 
     /// Takes a range of free slots. How many of them may be resident.

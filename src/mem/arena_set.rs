@@ -368,17 +368,17 @@ impl ArenaSet {
         vacated
     }
 
-    /// Makes the span at `start` longer in place: from `from` to `to` slots, if they are free.
+    /// Makes the span at `start` longer in place by the slots of these numbers, if they are free: what was
+    /// taken, else `None`.
     ///
     /// # Safety
     ///
     /// The caller owns the span, and it has `from` slots.
-    pub unsafe fn extend(&mut self, start: NonNull<u8>, slots: Range<usize>) -> bool {
+    pub unsafe fn extend(&mut self, start: NonNull<u8>, slots: Range<usize>) -> Option<Taken> {
         // SAFETY: the span lies in an arena of the set.
         let arena = unsafe { Arena::of(start).as_mut() };
         let behind = start.addr().get() + slots.start * SLOT_SIZE;
-        let grown = |arena: &mut Arena| arena.take_at(behind, slots.len()).then_some(());
-        self.changing(arena, grown).is_some()
+        self.changing(arena, |arena| arena.take_at(behind, slots.len()))
     }
 
     /// Calls `each` with every arena.
