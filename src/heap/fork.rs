@@ -124,8 +124,8 @@ fn recount(arenas: &ArenaSet, own: &'static ThreadHeap) {
     arenas.for_each(|arena| {
         arena.for_each_record(|_, record| {
             if record.state() == State::Span {
-                span_bytes += record.requested();
-                large_blocks += usize::from(record.requested() > 0);
+                span_bytes += record.requested().unwrap_or(0);
+                large_blocks += usize::from(record.requested().is_some());
             }
         });
     });

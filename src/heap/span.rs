@@ -91,13 +91,13 @@ fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bo
 pub unsafe fn free(start: NonNull<u8>) {
     let span = record(start);
     // Of what is no span in use the record says 0, but for a pool's whose OS pages are purged.
-    invariant!(span.requested() > 0, "a span that is freed is one in use");
-    let publish = || ledger::publish_large(-1, -(span.requested() as isize));
+    invariant!(span.requested().is_some(), "a span that is freed is one in use");
+    let publish = || ledger::publish_large(-1, -(span.requested().unwrap_or(0) as isize));
     let rung = config::retention();
     if !rung.classes_share() {
         let mut kept = KEPT.lock();
         publish();
-        span.resize_span(span.slots(), 0);
+        span.give_span_up();
         kept.lists[span.slots()].push_front(span);
         kept.count += 1;
         return;
@@ -137,7 +137,7 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     let (from, to) = (span.slots(), slots_for(size));
     // A span that may serve no other class keeps its tail.
     let to = if config::retention().classes_share() { to } else { to.max(from) };
-    let before = span.requested();
+    let before = span.requested().unwrap_or(0);
     let mut arenas = ARENAS.lock();
     // SAFETY: the span is the caller's, and has `from` slots.
     let longer = (to > from).then(|| unsafe { arenas.extend(start, from..to) });

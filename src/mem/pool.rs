@@ -109,7 +109,7 @@ pub struct Pool {
     /// The class's index and one; 0 if this is no pool's record.
     pub(super) class: Word8,
     state: Word8,
-    /// OS pages that are purged, by bit. Of a span: its requested bytes.
+    /// OS pages that are purged, by bit. Of a span: its requested bytes and one, or 0 if nobody uses it.
     purged: Word32,
 }
 
@@ -257,12 +257,17 @@ impl Pool {
     /// Cuts or lengthens a span in its record.
     pub fn resize_span(&self, slots: usize, requested: usize) {
         self.carved.set(slots as u16);
-        self.purged.set(requested as u32);
+        self.purged.set(requested as u32 + 1);
     }
 
-    /// A span's requested bytes.
-    pub fn requested(&self) -> usize {
-        self.purged.get() as usize
+    /// Nobody uses the span any more.
+    pub fn give_span_up(&self) {
+        self.purged.set(0);
+    }
+
+    /// A span's requested bytes, which may be 0; `None` if nobody uses it.
+    pub fn requested(&self) -> Option<usize> {
+        (self.purged.get() as usize).checked_sub(1)
     }
 
     /// Carved blocks that are on no list, because they reach into a purged OS page.

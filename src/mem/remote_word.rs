@@ -74,7 +74,7 @@ impl RemoteWord {
 
     /// Where the first block that waits lies; `None` if none does. For the owner, who alone takes from
     /// the list: its links may be read until then.
-    #[cfg(feature = "malloc")]
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     pub fn peek(&self) -> Option<usize> {
         // Acquire pairs with the Release in `post`.
         Self::first(self.0.load(Acquire))

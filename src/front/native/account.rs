@@ -40,12 +40,13 @@ impl Explain {
     }
 
     fn add_span(&mut self, span: &Pool) {
-        let (bytes, requested) = (span.slots() * SLOT_SIZE, span.requested());
-        if requested == 0 {
-            self.kept += bytes;
-        } else {
-            self.large += requested;
-            self.rounding += bytes - requested;
+        let bytes = span.slots() * SLOT_SIZE;
+        match span.requested() {
+            None => self.kept += bytes,
+            Some(requested) => {
+                self.large += requested;
+                self.rounding += bytes - requested;
+            }
         }
     }
 

@@ -273,7 +273,7 @@ fn live(block: *mut u8) -> Result<(Live, usize), Fault> {
             Ok((live, class.block_size()))
         }
         Found::Span(span) => {
-            let (requested, start) = (span.requested(), span.start());
+            let (requested, start) = (span.requested().unwrap_or(0), span.start());
             match requested.checked_sub(SEAL_SIZE) {
                 None => Err(fault(0, Sort::Nowhere)),
                 Some(_) if start != at => {

@@ -96,8 +96,8 @@ fn look(place: Place<'_>, own: &ThreadHeap) -> MapPlace {
         Place::Taken { record, .. } if record.state() == State::Span => {
             let requested = record.requested();
             MapPlace {
-                block_size: requested,
-                blocks_used: u32::from(requested > 0),
+                block_size: requested.unwrap_or(0),
+                blocks_used: u32::from(requested.is_some()),
                 blocks_capacity: 1,
                 ..MapPlace::without_blocks(record.slots(), MapKind::Span)
             }

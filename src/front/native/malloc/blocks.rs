@@ -140,7 +140,9 @@ impl Place {
         // SAFETY: in an arena, which stays mapped as long as the block is used.
         match unsafe { find(address) } {
             Found::Pool(pool, class) => Place::Pool(pool, class),
-            Found::Span(span) if span.start() == block && span.requested() > 0 => Place::Span(span),
+            Found::Span(span) if span.start() == block && span.requested().is_some() => {
+                Place::Span(span)
+            }
             _ => Place::Nowhere,
         }
     }
