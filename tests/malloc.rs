@@ -132,6 +132,12 @@ fn processes_fork_and_spawn_while_threads_allocate() {
     holds("processes.c");
 }
 
+/// glibc's fork waits for the lock of all streams, whose holder waits for a stream, whose holder allocates.
+#[test]
+fn processes_fork_while_threads_read_lines_and_flush_all_streams() {
+    holds("streams.c");
+}
+
 #[test]
 fn constructors_and_exit_handlers_allocate() {
     holds("lifetime.c");

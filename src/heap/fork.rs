@@ -30,6 +30,7 @@ pub fn start_once() {
 }
 
 extern "C" fn prepare() {
+    sys::lock_streams_for_fork();
     limit::lock_for_fork();
     sweep::lock_for_fork();
     let heap = local::own();
@@ -55,7 +56,13 @@ extern "C" fn prepare() {
 }
 
 extern "C" fn parent() {
-    // SAFETY: `prepare` locked them all on this thread.
+    unlock_all();
+    // SAFETY: `prepare` locked them on this thread.
+    unsafe { sys::unlock_streams_after_fork() };
+}
+
+fn unlock_all() {
+    // SAFETY: `prepare` locked them all on this thread, or its copy in the parent did.
     unsafe {
         sys::unlock_left_after_fork();
         large::unlock_after_fork();
@@ -68,7 +75,8 @@ extern "C" fn parent() {
 }
 
 extern "C" fn child() {
-    parent();
+    unlock_all();
+    sys::forget_streams_in_child();
     sweeper::forget();
     let own = local::own();
     let mut registry = REGISTRY.lock();

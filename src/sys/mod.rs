@@ -16,6 +16,7 @@ pub mod purge;
 mod random;
 mod resident;
 mod room;
+mod streams;
 mod thread;
 mod unix;
 
@@ -25,5 +26,6 @@ pub use left::*;
 pub use random::random_word;
 pub use resident::*;
 pub use room::Room;
+pub use streams::*;
 pub use thread::*;
 pub use unix::*;
