@@ -37,12 +37,13 @@ fn survivors_of_many_threads(rung: Retention) {
         }
         assert_eq!(survivors.len(), threads);
         let bytes: usize = survivors.iter().map(|block| block.size).sum();
-        // After the third hundred: the survivors of the first lie in some arenas only, and how many
-        // is left to chance. From then on every hundred threads find the room of those before.
-        let (third, last) = (mapped[2], *mapped.last().unwrap());
-        let grown = last.saturating_sub(third);
+        // After the tenth hundred: where the survivors of the first lie is left to chance, and until each heap
+        // has pools of every size with some, more arenas come (94 MiB after the first here, 149 from the seventh
+        // on). From then on every hundred threads find the room of those before.
+        let (tenth, last) = (mapped[9], *mapped.last().unwrap());
+        let grown = last.saturating_sub(tenth);
         let more = if cfg!(feature = "hardened") { 8 * MIB } else { 2 * MIB };
-        assert!(grown <= bytes + more, "{third} to {last} for {bytes} of survivors");
+        assert!(grown <= bytes + more, "{tenth} to {last} for {bytes} of survivors");
         assert_sound();
     });
 }
