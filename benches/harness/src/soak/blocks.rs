@@ -285,8 +285,10 @@ mod tests {
         blocks.verify();
         assert!(blocks.blocks.len() <= Blocks::COUNT_MAX && blocks.done.made > 20_000);
         assert!(blocks.bytes < Blocks::BYTES_MAX + (16 << 20));
-        blocks.absorb(Blocks::default(), 100, 1000);
-        assert!(blocks.blocks.len() <= 100 && blocks.bytes <= 100 * 1000);
+        let mut survivors = Blocks::default();
+        survivors.absorb(blocks, 100, 1000);
+        assert!(!survivors.blocks.is_empty() && survivors.blocks.len() <= 100);
+        assert!(survivors.bytes <= 100 * 1000);
         clear_handed_over();
     }
 }
