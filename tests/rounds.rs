@@ -86,8 +86,9 @@ fn rounds_leave_nothing(rung: Retention) {
         }
         for (what, bytes) in [("peak", peaks), ("rest", rests)] {
             let (second, last) = (bytes[1] as f64, bytes[ROUNDS - 1] as f64);
-            // Of a rest of some arenas, 5% is less than one. Places at random leave now more, now fewer.
-            let arenas = if cfg!(feature = "hardened") { 16 } else { 4 };
+            // Of some arenas 5% is less than chance: four heaps that each have a pool more than ever before of the
+            // 24 classes from 257 to 2,048 bytes take 6 MiB. Places at random leave now more, now fewer.
+            let arenas = if cfg!(feature = "hardened") { 16 } else { 8 };
             let allowed = (second * 0.05).max((arenas * MIB) as f64);
             assert!((last - second).abs() <= allowed, "{what}: {bytes:?}");
         }
