@@ -237,6 +237,10 @@ fn threads_that_find_no_memory_get_null_and_end_in_peace() {
 /// The kernel bounds how many mappings a process has: to unmap every second of many makes too many
 /// holes, and is refused. What cannot leave must stay known.
 #[test]
+#[cfg_attr(
+    feature = "hardened",
+    ignore = "docs/trust.md, \"Hostile callers\": what is kept then does not leave"
+)]
 fn memory_that_the_kernel_does_not_take_back_is_not_lost() {
     alone(|| {
         highwater::set_retention(Retention::ReturnArenas);

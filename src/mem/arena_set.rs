@@ -6,7 +6,7 @@
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 
-use super::arena::{Arena, ArenaTag, Taken};
+use super::arena::{self, Arena, ArenaTag, Taken};
 use super::pool::Pool;
 use super::slots::SlotSet;
 use super::store::Store;
@@ -67,7 +67,7 @@ impl Vacated {
             return ARENA_SIZE;
         }
         // SAFETY: as above, and it is still mapped.
-        unsafe { sys::purge::purge(self.start, ARENA_SIZE) };
+        unsafe { arena::purge_all(self.start) };
         let mut arenas = ARENAS.lock();
         match arenas.admit(Arena::at(self.start)) {
             Some(()) => arenas.returned -= 1,

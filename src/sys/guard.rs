@@ -14,3 +14,11 @@ pub const fn bytes_before(_bytes: usize) -> usize {
 /// None is asked.
 #[inline(always)]
 pub unsafe fn install(_start: NonNull<u8>, _bytes: usize) {}
+
+/// There is none to lift.
+///
+/// # Safety
+///
+/// None is asked.
+#[inline(always)]
+pub unsafe fn remove(_start: NonNull<u8>, _bytes: usize) {}

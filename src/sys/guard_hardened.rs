@@ -4,6 +4,7 @@
 //! of its own, of which a process can have some 65,000 (`vm.max_map_count`). The calls are in none of
 //! the counts that `stats` shows. What the system refuses is left unguarded.
 
+use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use super::page_size;
@@ -43,26 +44,39 @@ pub unsafe fn install(start: NonNull<u8>, bytes: usize) {
     }
 }
 
-/// Undoes [`install`]: the range reads as zero, or as it was if it could not be guarded.
+/// How often a guard is tried to be lifted before the process is ended: the system refuses for a moment, if at all.
+const ATTEMPTS: usize = 16;
+
+/// Undoes [`install`]: the range can be used, whatever is in it. Ends the process if the system refuses for good:
+/// who is given the range next would end with no line at all.
 ///
 /// # Safety
 ///
-/// The range is mapped, and was given to [`install`].
+/// The range is mapped, was given to [`install`], and nobody needs its contents.
 pub unsafe fn remove(start: NonNull<u8>, bytes: usize) {
     if !is_whole(start, bytes) {
         return;
     }
     let _errno = super::keep_errno();
-    let start = start.as_ptr().cast();
+    // SAFETY: the caller's contract.
+    let is_lifted = (0..ATTEMPTS).any(|_| unsafe { lift(start.as_ptr().cast(), bytes) });
+    invariant!(is_lifted, "the system lifts a guard");
+}
+
+/// Lifts a guard, or puts fresh memory in the range's place.
+///
+/// # Safety
+///
+/// As for [`remove`].
+unsafe fn lift(start: *mut c_void, bytes: usize) -> bool {
     // SAFETY: the caller's contract: the range is the allocator's own.
-    unsafe {
-        if cfg!(target_os = "linux") {
-            let _ = libc::madvise(start, bytes, MADV_GUARD_REMOVE);
-        }
-        if MAPPED.load(Relaxed) {
-            let _ = libc::mprotect(start, bytes, libc::PROT_READ | libc::PROT_WRITE);
-        }
+    if !MAPPED.load(Relaxed) && unsafe { libc::madvise(start, bytes, MADV_GUARD_REMOVE) } == 0 {
+        return true;
     }
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+    // SAFETY: as above.
+    unsafe { libc::mmap(start, bytes, protection, flags, -1, 0) != libc::MAP_FAILED }
 }
 
 fn is_whole(start: NonNull<u8>, bytes: usize) -> bool {

@@ -6,7 +6,7 @@
 
 use core::ptr::NonNull;
 
-use super::unmap;
+use super::{guard, unmap};
 use crate::sync::lock::{Mutex, RawLock};
 
 /// Rank 5: taken with any lock held.
@@ -53,6 +53,9 @@ pub unsafe fn unmap_or_leave(start: NonNull<u8>, bytes: usize) {
 ///
 /// As for [`unmap_or_leave`].
 pub unsafe fn leave(start: NonNull<u8>, bytes: usize) {
+    // An arena begins with a guard, where there are any.
+    // SAFETY: the caller's contract: at least an OS page, and nobody needs what is in it.
+    unsafe { guard::remove(start, super::page_size()) };
     let mut left = LEFT.lock();
     let range = start.cast::<Range>();
     // SAFETY: the caller gave up at least an OS page, at a multiple of one.

@@ -269,7 +269,8 @@ unsafe extern "C" fn mmap(
     // SAFETY: the caller's contract, here and below.
     let found =
         unsafe { real::<Map>(&REAL, c"mmap")(start, bytes, protection, flags, file, offset) };
-    if found != libc::MAP_FAILED {
+    // What takes the place of something mapped is no more.
+    if found != libc::MAP_FAILED && flags & libc::MAP_FIXED == 0 {
         mapped(bytes as isize);
     }
     found
