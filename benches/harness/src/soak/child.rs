@@ -231,10 +231,17 @@ fn sums_close() -> std::result::Result<(), String> {
     Ok(())
 }
 
+/// Rounds in a quarter of a soak before two quarters are compared: a round is large or small by chance, and the
+/// most of a few says little.
+const ROUNDS_IN_A_QUARTER_MIN: usize = 4;
+
 /// Whether resident memory creeps: the most after a round of the last quarter beside that of the second
-/// one. The first quarter is for what grows once.
+/// one. The first quarter is for what grows once. `None` after too few rounds to say.
 pub fn creep(resident_bytes: &[u64]) -> Option<(u64, u64)> {
     let quarter = resident_bytes.len() / 4;
+    if quarter < ROUNDS_IN_A_QUARTER_MIN {
+        return None;
+    }
     let most = |part: &[u64]| part.iter().copied().max();
     let early = most(resident_bytes.get(quarter..2 * quarter)?)?;
     let late = most(resident_bytes.get(resident_bytes.len() - quarter..)?)?;
@@ -256,6 +263,7 @@ mod tests {
         assert!(!is_creeping(creep(&steady).expect("enough rounds")));
         let growing: Vec<u64> = (0..40).map(|round| (100 + 3 * round) * MIB).collect();
         assert!(is_creeping(creep(&growing).expect("enough rounds")));
-        assert_eq!(creep(&[1, 2, 3]), None);
+        let chance: Vec<u64> = (0..15).map(|round| 10 * round * MIB).collect();
+        assert_eq!(creep(&chance), None, "too few rounds to say");
     }
 }

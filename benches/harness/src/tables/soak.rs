@@ -58,19 +58,16 @@ mod tests {
 
     #[test]
     fn a_fault_and_a_creep_stand_out() {
-        let soak = |resident_mib: Option<[u64; 8]>| Soak {
+        // What was resident in each quarter.
+        let soak = |resident_mib: Option<[u64; 4]>| Soak {
             rung: "return-pages",
             settings: String::new(),
             outcome: resident_mib.ok_or("exit code 1".to_owned()).map(|resident| Soaked {
-                resident_bytes: resident.map(|mib| mib << 20).to_vec(),
+                resident_bytes: resident.map(|mib| [mib << 20; 4]).concat(),
                 ..Soaked::default()
             }),
         };
-        let text = super::soak(&[
-            soak(Some([9; 8])),
-            soak(Some([9, 9, 9, 9, 90, 90, 900, 900])),
-            soak(None),
-        ]);
+        let text = super::soak(&[soak(Some([9; 4])), soak(Some([9, 9, 90, 900])), soak(None)]);
         assert!(
             text.contains("sound") && text.contains("creeps") && text.contains("exit code 1"),
             "{text}"
