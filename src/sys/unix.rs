@@ -187,8 +187,6 @@ pub fn wake_one(word: &AtomicU32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, 1) };
 }
 
-#[cfg(target_os = "linux")]
-
 /// Gives the processor away once; the caller looks again.
 #[cfg(not(target_os = "linux"))]
 pub fn wait(_: &AtomicU32, _: u32) {
