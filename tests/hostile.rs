@@ -7,6 +7,8 @@
 
 #[path = "hostile/bugs.rs"]
 mod bugs;
+#[path = "hostile/deeds.rs"]
+mod deeds;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
@@ -46,7 +48,7 @@ fn the_child() {
     unsafe { libc::alarm(PATIENCE_S) };
     match BUGS.iter().find(|bug| bug.name == name) {
         Some(bug) => bug.run(),
-        None => bugs::none(),
+        None => deeds::none(),
     }
     println!("{SURVIVED}");
 }

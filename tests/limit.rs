@@ -5,6 +5,8 @@
 //! linked through themselves: what is resident is what the test asked for.
 #![cfg(target_os = "linux")]
 
+#[path = "support/ballast.rs"]
+mod ballast;
 #[path = "support/burst.rs"]
 mod burst;
 #[path = "support/child.rs"]
@@ -13,6 +15,7 @@ mod child;
 use std::alloc::{GlobalAlloc, Layout};
 use std::time::{Duration, Instant};
 
+use ballast::{Ballast, resident, resident_peak};
 use burst::{Burst, MIB, burst_and_drop};
 use child::{alone, alone_with};
 use highwater::{Highwater, Retention, SoftLimit};
@@ -29,54 +32,10 @@ const SLACK: usize = 4 * MIB;
 /// With it no surplus goes before its time, so that the limit has to do its own work.
 const LONG_DELAY: (&str, &str) = ("HIGHWATER_RETURN_AFTER_MS", "60000");
 
-/// The most bytes of this process that were in RAM so far.
-fn resident_peak() -> usize {
-    status("VmHWM:")
-}
-
-/// Bytes of this process in RAM.
-fn resident() -> usize {
-    status("VmRSS:")
-}
-
-fn status(key: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(key));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kib.and_then(|kib| kib.trim().parse::<usize>().ok()).unwrap() << 10
-}
-
 #[track_caller]
 fn assert_below_the_limit() {
     let peak = resident_peak();
     assert!(peak <= LIMIT + SLACK, "{} KiB above the limit", (peak - LIMIT) >> 10);
-}
-
-/// Memory of the test's own, not the allocator's, resident from end to end.
-struct Ballast {
-    at: *mut u8,
-    bytes: usize,
-}
-
-impl Ballast {
-    fn new(bytes: usize) -> Ballast {
-        let (protection, flags) =
-            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a fresh anonymous mapping touches no existing memory.
-        let at = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };
-        assert_ne!(at, libc::MAP_FAILED);
-        let at = at.cast::<u8>();
-        // SAFETY: just mapped.
-        unsafe { at.write_bytes(1, bytes) };
-        Ballast { at, bytes }
-    }
-}
-
-impl Drop for Ballast {
-    fn drop(&mut self) {
-        // SAFETY: mapped with this length, and nobody else's.
-        unsafe { libc::munmap(self.at.cast(), self.bytes) };
-    }
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -22,17 +22,17 @@ pub fn soak(soaks: &[Soak]) -> String {
     ]);
     align_numbers(&mut rows, 1..11);
     for soak in soaks {
-        let verdict = soak.fault().unwrap_or_else(|| "sound".to_owned());
+        let fault = soak.fault();
         let Ok(soaked) = &soak.outcome else {
             let mut row = vec![soak.rung.to_owned()];
             row.resize(11, NONE.to_owned());
-            row.push(verdict);
+            row.extend(fault);
             rows.add_row(row);
             continue;
         };
-        let (early, late) = match creep(&soaked.resident_bytes) {
-            Some((early, late)) => (mib(early), mib(late)),
-            None => (NONE.to_owned(), NONE.to_owned()),
+        let (early, late, sound) = match creep(&soaked.resident_bytes) {
+            Some((early, late)) => (mib(early), mib(late), "sound"),
+            None => (NONE.to_owned(), NONE.to_owned(), "sound; too few rounds to compare memory"),
         };
         let counts = [
             soaked.rounds,
@@ -45,6 +45,7 @@ pub fn soak(soaks: &[Soak]) -> String {
             soaked.settings,
         ];
         let counts = counts.map(|count| count.to_string());
+        let verdict = fault.unwrap_or_else(|| sound.to_owned());
         let row = [&[soak.rung.to_owned()], &counts[..], &[early, late, verdict]].concat();
         rows.add_row(row);
     }
@@ -59,18 +60,28 @@ mod tests {
     #[test]
     fn a_fault_and_a_creep_stand_out() {
         // What was resident in each quarter.
-        let soak = |resident_mib: Option<[u64; 4]>| Soak {
+        let soak = |resident_mib: Option<&[u64]>| Soak {
             rung: "return-pages",
             settings: String::new(),
             outcome: resident_mib.ok_or("exit code 1".to_owned()).map(|resident| Soaked {
-                resident_bytes: resident.map(|mib| [mib << 20; 4]).concat(),
+                resident_bytes: resident.iter().flat_map(|mib| [mib << 20; 20]).collect(),
                 ..Soaked::default()
             }),
         };
-        let text = super::soak(&[soak(Some([9; 4])), soak(Some([9, 9, 90, 900])), soak(None)]);
-        assert!(
-            text.contains("sound") && text.contains("creeps") && text.contains("exit code 1"),
-            "{text}"
-        );
+        let text = super::soak(&[
+            soak(Some(&[9; 4])),
+            soak(Some(&[9, 9, 90, 900])),
+            soak(None),
+            soak(Some(&[9])),
+        ]);
+        let verdicts = [
+            "sound",
+            "resident memory creeps",
+            "exit code 1",
+            "sound; too few rounds to compare memory",
+        ];
+        let ends = verdicts
+            .map(|verdict| text.lines().filter(|line| line.trim_end().ends_with(verdict)).count());
+        assert_eq!(ends, [1; 4], "{text}");
     }
 }
