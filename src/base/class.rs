@@ -112,7 +112,7 @@ impl SizeClass {
 
     /// Bytes in one pool of this class; a pool starts at a multiple of it.
     #[inline(always)]
-    pub fn pool_size(self) -> usize {
+    pub const fn pool_size(self) -> usize {
         POOL_MASKS[self.index()] as usize + 1
     }
 

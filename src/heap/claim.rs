@@ -2,6 +2,7 @@
 
 use super::tenancy::{Claim, Inside};
 use super::thread_heap::ThreadHeap;
+use crate::mem::pool::Owner;
 
 impl ThreadHeap {
     /// Before anything but the fast path: waits while the heap is claimed. For the owner, not twice.
@@ -10,11 +11,11 @@ impl ThreadHeap {
         self.tenancy.enter()
     }
 
-    /// As [`ThreadHeap::enter`] for the shortest of slow paths: false if the heap is claimed, and then
-    /// nothing was entered. Ends with [`ThreadHeap::leave`] or [`ThreadHeap::resume`].
+    /// As [`ThreadHeap::enter`] for the shortest of slow paths, to a pool of `owner`'s: false if that is
+    /// another heap, or this one is claimed. Ends with [`ThreadHeap::leave`] or [`ThreadHeap::resume`].
     #[inline(always)]
-    pub fn try_enter(&self) -> bool {
-        self.tenancy.try_enter()
+    pub fn try_enter(&self, owner: *mut Owner) -> bool {
+        self.tenancy.try_enter(owner.addr())
     }
 
     /// The owner leaves what it entered by [`ThreadHeap::try_enter`].

@@ -80,16 +80,20 @@ unsafe extern "C" fn thread_ends(_: *mut c_void) {
     }
 }
 
-/// Takes back a block that the calling thread's heap does not own.
+/// Takes back a block that the calling thread's heap, `heap`, does not own.
 ///
 /// # Safety
 ///
 /// The block was allocated as one of `class`, in `pool`, and nobody uses it any more.
-#[cold]
-#[inline(never)]
-pub unsafe fn free_remote(block: NonNull<u8>, pool: &'static Pool, class: SizeClass) {
-    let mut heap = heap();
+#[inline(always)]
+pub unsafe fn free_remote(
+    mut heap: &'static ThreadHeap,
+    block: NonNull<u8>,
+    pool: &'static Pool,
+    class: SizeClass,
+) {
     if heap.is_nobody() {
+        heap.leave();
         // SAFETY: the caller's contract.
         match unsafe { free_unheld(block, pool, class) } {
             Some(held) => heap = held,

@@ -14,6 +14,8 @@ use crate::mem::block::Block;
 use crate::mem::pool::Pool;
 use crate::sync::word::{Word32, WordPtr};
 
+const _: () = assert!(OUTBOX_BLOCKS <= u8::MAX as usize);
+
 /// See the module.
 pub struct Outbox([Batch; OUTBOX_POOLS]);
 
@@ -22,7 +24,10 @@ struct Batch {
     pool: WordPtr<Pool>,
     first: WordPtr<Block>,
     last: WordPtr<Block>,
-    count: Word32,
+    /// Blocks for which there is room until the batch goes.
+    left: Word32,
+    /// Blocks that make it go.
+    enough: Word32,
 }
 
 impl Outbox {
@@ -43,18 +48,17 @@ impl Outbox {
             batch.pool.set(ptr::from_ref(pool).cast_mut());
             batch.last.set(block.as_ptr());
             batch.first.set(ptr::null_mut());
-            batch.count.set(0);
+            batch.begin(ENOUGH[class.index()].into());
         }
         // SAFETY: the caller gave the block up.
         unsafe { Block::set_next(block, batch.first.get()) };
         batch.first.set(block.as_ptr());
-        let count = batch.count.get() as usize + 1;
-        batch.count.set(count as u32);
-        let enough = count >= OUTBOX_BLOCKS || count * class.block_size() >= OUTBOX_BYTES;
-        if enough {
+        let left = batch.left.get() - 1;
+        batch.left.set(left);
+        if left == 0 {
             batch.send();
         }
-        enough
+        left == 0
     }
 
     /// Whether a block of `pool` is held back. For the owner.
@@ -89,14 +93,39 @@ fn place(pool: &Pool) -> usize {
     ((record / RECORD_SIZE) ^ (record / ARENA_SIZE)) % OUTBOX_POOLS
 }
 
+/// How many blocks of a class are a batch.
+static ENOUGH: [u8; SizeClass::COUNT] = enough();
+
+const fn enough() -> [u8; SizeClass::COUNT] {
+    let mut table = [0; SizeClass::COUNT];
+    let mut index = 0;
+    while let Some(class) = SizeClass::from_index(index) {
+        let blocks = OUTBOX_BYTES.div_ceil(class.block_size());
+        table[index] = if blocks < OUTBOX_BLOCKS { blocks } else { OUTBOX_BLOCKS } as u8;
+        index += 1;
+    }
+    table
+}
+
 impl Batch {
     const fn new() -> Self {
         Self {
             pool: WordPtr::new(ptr::null_mut()),
             first: WordPtr::new(ptr::null_mut()),
             last: WordPtr::new(ptr::null_mut()),
-            count: Word32::new(0),
+            left: Word32::new(0),
+            enough: Word32::new(0),
         }
+    }
+
+    fn begin(&self, enough: u32) {
+        self.left.set(enough);
+        self.enough.set(enough);
+    }
+
+    /// Blocks that it holds.
+    fn count(&self) -> usize {
+        (self.enough.get() - self.left.get()) as usize
     }
 
     fn send(&self) {
@@ -107,7 +136,7 @@ impl Batch {
         let (first, last) = (self.first.get(), self.last.get());
         if let (Some(first), Some(last)) = (NonNull::new(first), NonNull::new(last)) {
             // SAFETY: the batch's blocks are used blocks of the pool, which is therefore mapped.
-            unsafe { send(pool.as_ref(), first, last, self.count.get() as usize) };
+            unsafe { send(pool.as_ref(), first, last, self.count()) };
         }
     }
 }

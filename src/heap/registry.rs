@@ -79,6 +79,7 @@ impl Registry {
         let heap = unsafe { self.store.add_copy(&NOBODY) }?;
         // SAFETY: just made, never freed, and only ever used through shared references.
         let heap: &'static ThreadHeap = unsafe { heap.as_ref() };
+        heap.tenancy.reset(heap.as_owner().addr());
         heap.next.set(self.all);
         self.all = ptr::from_ref(heap).cast_mut();
         self.count += 1;

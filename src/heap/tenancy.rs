@@ -9,7 +9,8 @@
 //! to anyone. All else of the heap is the claimer's: partial and empty pools, inbox, outbox.
 
 use crate::base::geometry::LOCK_SPINS;
-use crate::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use crate::sync::atomic::{AtomicU32, AtomicUsize};
+use crate::sync::atomic::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use crate::sync::atomic::{Ordering::SeqCst, compiler_fence, spin_loop};
 use crate::sync::planted::planted;
 use crate::sys;
@@ -19,39 +20,50 @@ const CLAIMED: u32 = 1;
 /// Claimed, and somebody sleeps or is about to: the owner, or, where there is none, who forks.
 const AWAITED: u32 = 2;
 
-/// The two words of the protocol.
+/// What is no heap's pass.
+const NO_PASS: usize = 1;
+
+/// The words of the protocol.
 pub struct Tenancy {
     /// The owner is on a slow path.
     inside: AtomicU32,
     /// Somebody has claimed the heap, or tries to.
     claimed: AtomicU32,
+    /// A number that pools of the heap bear, while nobody has claimed it; else [`NO_PASS`]. One compare
+    /// then tells whether a pool is the heap's and whether the owner may go on.
+    pass: AtomicUsize,
 }
 
 /// The owner is on a slow path as long as this lives.
 pub struct Inside<'a>(&'a Tenancy);
 
-/// The heap is claimed as long as this lives.
-pub struct Claim<'a>(&'a Tenancy);
+/// The heap is claimed as long as this lives. Keeps the pass.
+pub struct Claim<'a>(&'a Tenancy, usize);
 
 impl Tenancy {
     pub const fn new() -> Self {
-        Self { inside: AtomicU32::new(0), claimed: AtomicU32::new(FREE) }
+        let pass = AtomicUsize::new(NO_PASS);
+        Self { inside: AtomicU32::new(0), claimed: AtomicU32::new(FREE), pass }
     }
 
     /// Says that the owner is on a slow path, once the heap is not claimed.
     #[inline(always)]
     pub fn enter(&self) -> Inside<'_> {
-        if !self.try_enter() {
+        self.inside.store(1, Relaxed);
+        // As in `try_enter`.
+        compiler_fence(SeqCst);
+        if self.claimed.load(Acquire) != FREE {
             self.wait();
         }
         Inside(self)
     }
 
-    /// Says that the owner is on a slow path. False if the heap is claimed: then [`Tenancy::wait`].
+    /// Says that the owner is on a slow path for a pool that bears `pass`. False if that is not the heap's
+    /// pass, or the heap is claimed: then [`Tenancy::leave`].
     #[inline(always)]
-    pub fn try_enter(&self) -> bool {
+    pub fn try_enter(&self, pass: usize) -> bool {
         if planted("enter_looks_first") {
-            let is_free = self.claimed.load(Acquire) == FREE;
+            let is_free = self.pass.load(Acquire) == pass;
             compiler_fence(SeqCst);
             self.inside.store(1, Relaxed);
             return is_free;
@@ -60,7 +72,7 @@ impl Tenancy {
         // Pairs with the barrier in `claim`: the store above is visible before the load below.
         compiler_fence(SeqCst);
         // Acquire pairs with the Release at a claim's end: what the claimer did is visible.
-        self.claimed.load(Acquire) == FREE
+        self.pass.load(Acquire) == pass
     }
 
     /// The owner is on no slow path any more.
@@ -118,7 +130,12 @@ impl Tenancy {
     pub fn begin_claim(&self) -> Option<Claim<'_>> {
         // Acquire pairs with the Release at another claim's end.
         // A `Claim` that is made only to be dropped would end the other one.
-        self.claimed.compare_exchange(FREE, CLAIMED, Acquire, Relaxed).ok().map(|_| Claim(self))
+        self.claimed.compare_exchange(FREE, CLAIMED, Acquire, Relaxed).ok()?;
+        let pass = self.pass.load(Relaxed);
+        if !planted("claim_takes_no_pass") {
+            self.pass.store(NO_PASS, Relaxed);
+        }
+        Some(Claim(self, pass))
     }
 
     /// Claims, unless somebody else does, the owner is on a slow path that does not end soon, or the
@@ -136,10 +153,12 @@ impl Tenancy {
         is_free.then_some(claim)
     }
 
-    /// Makes the heap nobody's: in a forked child, where neither owner nor claimer is.
-    pub fn reset(&self) {
+    /// Makes the heap nobody's: a new one, or in a forked child, where neither owner nor claimer is. Its pools
+    /// bear `pass`, an address.
+    pub fn reset(&self, pass: usize) {
         self.inside.store(0, Relaxed);
         self.claimed.store(FREE, Relaxed);
+        self.pass.store(pass, Relaxed);
     }
 }
 
@@ -153,7 +172,8 @@ impl Drop for Inside<'_> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         let order = if planted("claim_end_relaxed") { Relaxed } else { Release };
-        // Release pairs with the Acquire in `enter`.
+        // Release pairs with the Acquire in `try_enter`, and in `enter`.
+        self.0.pass.store(self.1, if planted("pass_back_relaxed") { Relaxed } else { order });
         if self.0.claimed.swap(FREE, order) == AWAITED && !planted("claim_end_unsaid") {
             sys::wake_one(&self.0.claimed);
         }

@@ -29,9 +29,7 @@ use crate::sync::word::{Word32, WordPtr, WordSize};
 #[repr(C)]
 pub struct ThreadHeap {
     currents: [Current; SizeClass::COUNT],
-    /// Frees of each class, but for those to current pools, until they are published; counts down
-    /// from one pool's capacity.
-    frees_left: [Word32; SizeClass::COUNT],
+    tallies: [Tally; SizeClass::COUNT],
     bins: [Bin; SizeClass::COUNT],
     /// Remote frees held back.
     pub outbox: Outbox,
@@ -66,7 +64,7 @@ impl ThreadHeap {
     pub const fn new() -> Self {
         Self {
             currents: [const { Current::none() }; SizeClass::COUNT],
-            frees_left: frees_left(),
+            tallies: tallies(),
             bins: [const { Bin::new() }; SizeClass::COUNT],
             outbox: Outbox::new(),
             inbox: Inbox::new(),
@@ -89,7 +87,9 @@ impl ThreadHeap {
         let current = self.current(class);
         let block = NonNull::new(current.free.get())?;
         // SAFETY: the current list is this heap's, and this is its thread.
-        current.free.set(unsafe { Block::take_next(block) });
+        let next = unsafe { Block::take_next(block) };
+        block::expect(next);
+        current.free.set(next);
         Some(block.cast())
     }
 
@@ -101,7 +101,7 @@ impl ThreadHeap {
     #[inline(always)]
     pub unsafe fn push(&'static self, block: NonNull<u8>, class: SizeClass) {
         if !self.push_current(block, class, class.pool_size()) {
-            // SAFETY: the caller's contract; the record is its pool's.
+            // SAFETY: the caller's contract.
             unsafe { self.push_elsewhere(block, class) };
         }
     }
@@ -134,8 +134,9 @@ impl ThreadHeap {
 
     #[inline(never)]
     unsafe fn push_elsewhere(&'static self, block: NonNull<u8>, class: SizeClass) {
-        // SAFETY: the callers' contract.
-        unsafe { self.push_to(Pool::of(block, class), block, class) };
+        let pool = Pool::starting(block.addr().get() & self.tallies[class.index()].pool_mask());
+        // SAFETY: the callers' contract; the record is the block's pool's.
+        unsafe { self.push_to(pool, block, class) };
     }
 
     #[cfg(all(feature = "malloc", not(feature = "hardened")))]
@@ -155,13 +156,9 @@ impl ThreadHeap {
     unsafe fn push_to(&'static self, pool: NonNull<Pool>, block: NonNull<u8>, class: SizeClass) {
         // SAFETY: a used block's pool is taken, so its arena and its record are mapped.
         let pool = unsafe { pool.as_ref() };
-        if pool.owner() != self.as_owner() {
-            // SAFETY: the caller's contract; the pool is not this heap's.
-            return unsafe { super::local::free_remote(block, pool, class) };
-        }
-        if !self.try_enter() {
+        if !self.try_enter(pool.owner()) {
             // SAFETY: the caller's contract.
-            return unsafe { self.push_when_unclaimed(pool, block, class) };
+            return unsafe { self.push_outside(pool, block, class) };
         }
         // SAFETY: the caller gave the block up.
         unsafe { link::put(block.cast(), &pool.free) };
@@ -180,8 +177,9 @@ impl ThreadHeap {
     /// Counts a free of `class`. True if a pool's worth of them is to be published.
     #[inline(always)]
     fn count_down(&self, class: SizeClass) -> bool {
-        let frees_left = self.frees_left[class.index()].get() - 1;
-        self.frees_left[class.index()].set(frees_left);
+        let tally = &self.tallies[class.index()];
+        let frees_left = tally.frees_left.get() - 1;
+        tally.frees_left.set(frees_left);
         frees_left == 0
     }
 
@@ -216,19 +214,23 @@ impl ThreadHeap {
         self.shrank(class);
     }
 
-    /// [`ThreadHeap::push_to`] once nobody claims the heap any more.
+    /// [`ThreadHeap::push_to`] another heap's pool, or while the heap is claimed.
     ///
     /// # Safety
     ///
     /// As for [`ThreadHeap::push_to`].
     #[cold]
     #[inline(never)]
-    unsafe fn push_when_unclaimed(
+    unsafe fn push_outside(
         &'static self,
         pool: &'static Pool,
         block: NonNull<u8>,
         class: SizeClass,
     ) {
+        if pool.owner() != self.as_owner() {
+            // SAFETY: the caller's contract; the pool is not this heap's.
+            return unsafe { super::local::free_remote(self, block, pool, class) };
+        }
         drop(self.enter());
         // SAFETY: the caller's contract.
         unsafe { self.push_to(NonNull::from(pool), block, class) };
@@ -273,7 +275,7 @@ impl ThreadHeap {
 
     /// Publishes a pool's worth of frees.
     fn publish_frees(&self, class: SizeClass) {
-        self.frees_left[class.index()].set(class.capacity() as u32);
+        self.tallies[class.index()].frees_left.set(class.capacity() as u32);
         ledger::publish(class, -(class.capacity() as isize));
     }
 
@@ -295,10 +297,11 @@ impl ThreadHeap {
         // SAFETY: the current list is this heap's, and this is its thread.
         let remaining = unsafe { block::length(self.current(class).free.get()) };
         let allocated = bin.handed.get() as isize - remaining as isize;
-        let freed = class.capacity() as isize - self.frees_left[class.index()].get() as isize;
+        let freed =
+            class.capacity() as isize - self.tallies[class.index()].frees_left.get() as isize;
         ledger::publish(class, allocated - freed);
         bin.handed.set(remaining as u32);
-        self.frees_left[class.index()].set(class.capacity() as u32);
+        self.tallies[class.index()].frees_left.set(class.capacity() as u32);
     }
 
     /// Blocks of `pool` that are used: for a current pool of this heap, exactly, as this is its
@@ -322,7 +325,7 @@ impl ThreadHeap {
             bin.partial.iter().for_each(super::bin::PoolList::clear);
             bin.empty.clear();
             bin.handed.set(0);
-            self.frees_left[class.index()].set(class.capacity() as u32);
+            self.tallies[class.index()].frees_left.set(class.capacity() as u32);
         }
         self.outbox.clear();
         self.kept.clear();
@@ -331,7 +334,7 @@ impl ThreadHeap {
 
     /// Forgets what waits: for a forked child.
     pub fn forget_inbox(&self) {
-        self.tenancy.reset();
+        self.tenancy.reset(self.as_owner().addr());
         self.inbox.forget();
     }
 
@@ -372,12 +375,31 @@ impl Queued for Pool {
     }
 }
 
-const fn frees_left() -> [Word32; SizeClass::COUNT] {
-    let mut left = [const { Word32::new(0) }; SizeClass::COUNT];
+/// What a free to a pool that is not current needs of its class, on one cache line.
+struct Tally {
+    /// Frees but for those to current pools, until they are published; counts down from one pool's
+    /// capacity.
+    frees_left: Word32,
+    /// What is left of a block's address when the part inside its pool is taken away; the upper bits
+    /// are all like the highest of these. In tables by itself it would be one more line.
+    pool_mask: i32,
+}
+
+impl Tally {
+    #[inline(always)]
+    fn pool_mask(&self) -> usize {
+        self.pool_mask as isize as usize
+    }
+}
+
+const fn tallies() -> [Tally; SizeClass::COUNT] {
+    let mut tallies =
+        [const { Tally { frees_left: Word32::new(0), pool_mask: 0 } }; SizeClass::COUNT];
     let mut index = 0;
     while let Some(class) = SizeClass::from_index(index) {
-        left[index] = Word32::new(class.capacity() as u32);
+        let frees_left = Word32::new(class.capacity() as u32);
+        tallies[index] = Tally { frees_left, pool_mask: -(class.pool_size() as i32) };
         index += 1;
     }
-    left
+    tallies
 }

@@ -110,5 +110,24 @@ pub unsafe fn is_in_order(first: *mut Block, size: usize) -> bool {
 /// Links by which a list is judged.
 const LINKS_LOOKED_AT: usize = 4;
 
+/// Has the processor fetch, to be written to, a block that will be allocated soon; any address is allowed.
+/// Blocks in random order, or which another processor wrote last, would be waited for: one instruction more
+/// on the fast path makes batches of mixed sizes a tenth faster (`docs/benchmarks.md`, "Prefetching").
+#[inline(always)]
+pub fn expect(block: *mut Block) {
+    let _address = block.addr();
+    // The intrinsic would not fetch for writing unless told of newer processors; older ones do nothing.
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: changes nothing that the program sees, and does not fault.
+    unsafe {
+        core::arch::asm!("prefetchw [{}]", in(reg) _address, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!("prfm pstl1keep, [{}]", in(reg) _address, options(nomem, nostack, preserves_flags));
+    }
+}
+
 /// No block.
 pub const NONE: *mut Block = ptr::null_mut();

@@ -116,26 +116,19 @@ pub struct Pool {
 const _: () = assert!(size_of::<Pool>() == RECORD_SIZE);
 
 impl Pool {
-    /// The record of the pool of `class` that holds `block`.
-    #[inline(always)]
-    pub fn of(block: NonNull<u8>, class: SizeClass) -> NonNull<Pool> {
-        let start = block.addr().get() & !(class.pool_size() - 1);
-        Self::at_aligned(start)
-    }
-
     /// The record of the small pool that holds `block`.
     #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     #[inline(always)]
     pub fn of_small(block: NonNull<u8>) -> NonNull<Pool> {
-        Self::at_aligned(block.addr().get() & !(POOL_SMALL - 1))
+        Self::starting(block.addr().get() & !(POOL_SMALL - 1))
     }
 
-    /// The record of what starts at `start`, a multiple of a small pool's size.
+    /// The record of the pool that starts at `start`, a multiple of its size.
     ///
     /// The records of such places fill one slot of the four: which one, the arena's number tells,
     /// so that the records of different arenas do not compete for the same few cache sets.
     #[inline(always)]
-    fn at_aligned(start: usize) -> NonNull<Pool> {
+    pub fn starting(start: usize) -> NonNull<Pool> {
         let arena = start & !(ARENA_SIZE - 1);
         let slot = (start / ARENA_SIZE) % (POOL_SMALL / SLOT_SIZE) * SLOT_SIZE;
         let place = RECORDS_AT + (start % ARENA_SIZE) / POOL_SMALL * RECORD_SIZE;
@@ -148,7 +141,7 @@ impl Pool {
     /// provenance is exposed.
     pub fn at(start: usize) -> NonNull<Pool> {
         let quarter = (start / SLOT_SIZE) % (POOL_SMALL / SLOT_SIZE) * SLOT_SIZE;
-        let aligned = Self::at_aligned(start).addr().get();
+        let aligned = Self::starting(start).addr().get();
         let record = core::ptr::with_exposed_provenance_mut::<Pool>(aligned ^ quarter);
         // SAFETY: as in `at_aligned`; only the two bits that choose the slot change.
         unsafe { NonNull::new_unchecked(record) }
@@ -170,7 +163,7 @@ impl Pool {
     /// Where the arena that `start` lies in keeps its tag: in the record of its own first slot,
     /// which no pool can have.
     pub fn tag_of(start: usize) -> NonNull<ArenaTag> {
-        Self::at_aligned(start & !(ARENA_SIZE - 1)).cast()
+        Self::starting(start & !(ARENA_SIZE - 1)).cast()
     }
 
     /// Makes this the record of a pool of `class`, current with `owner`, nothing carved.

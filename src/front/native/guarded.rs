@@ -210,9 +210,9 @@ pub unsafe fn close_small(
     }
     // SAFETY: no arena is at address 0.
     let block = unsafe { NonNull::new_unchecked(block) };
-    // SAFETY: the record of a place in an arena, which is mapped as long as it is known.
-    let pool = unsafe { Pool::of(block, class).as_ref() };
     let within = block.addr().get() & (class.pool_size() - 1);
+    // SAFETY: the record of a place in an arena, which is mapped as long as it is known.
+    let pool = unsafe { Pool::starting(block.addr().get() - within).as_ref() };
     if pool.class_if_pool() != Some(class) || within + class.block_size() > class.pool_size() {
         return None;
     }

@@ -15,6 +15,9 @@ use super::{finds, holds};
 use crate::heap::tenancy::Tenancy;
 use crate::sys::{self, Barrier};
 
+/// What its pools would bear.
+const PASS: usize = 64;
+
 struct Heap {
     tenancy: Tenancy,
     /// What owner and claimer change: how often each did.
@@ -39,7 +42,8 @@ impl Heap {
     /// The shortest of slow paths.
     fn short_path(&self) {
         sys::interruptible();
-        if !self.tenancy.try_enter() {
+        if !self.tenancy.try_enter(PASS) {
+            self.tenancy.leave();
             return self.slow_path();
         }
         self.work();
@@ -77,7 +81,7 @@ fn claimed_while_at_work(
         sys::model_barrier(barrier);
         sys::prepare_barrier();
         let heap = Arc::new(Heap { tenancy: Tenancy::new(), bins: UnsafeCell::new((0, 0)) });
-        heap.tenancy.reset();
+        heap.tenancy.reset(PASS);
         let claimers: Vec<_> = (0..claimers)
             .map(|_| {
                 let heap = Arc::clone(&heap);
@@ -180,6 +184,18 @@ fn an_owner_that_leaves_without_releasing_is_found() {
 fn a_claim_that_ends_without_releasing_is_found() {
     let model = claimed_while_at_work(Interrupts, &[Slow], 1);
     finds("claim_end_relaxed", "ausality violation", model);
+}
+
+#[test]
+fn a_pass_that_a_claim_leaves_is_found() {
+    let model = claimed_while_at_work(Interrupts, &[Short], 1);
+    finds("claim_takes_no_pass", "ausality violation", model);
+}
+
+#[test]
+fn a_pass_that_comes_back_without_releasing_is_found() {
+    let model = claimed_while_at_work(Interrupts, &[Short], 1);
+    finds("pass_back_relaxed", "ausality violation", model);
 }
 
 #[test]

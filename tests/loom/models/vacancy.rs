@@ -35,6 +35,9 @@ impl Queued for Pool {
     }
 }
 
+/// What its pools would bear.
+const PASS: usize = 64;
+
 struct Heap {
     registry: RawLock,
     tenure: Tenure,
@@ -114,7 +117,7 @@ impl Heap {
         // Every atomic is made before threads share it.
         drop((&heap).lock_registry());
         heap.tenure.set_held();
-        heap.tenancy.reset();
+        heap.tenancy.reset(PASS);
         heap.inbox.forget();
         heap.pool.remote.forget();
         heap.pool.queue_next.set(none());
