@@ -80,7 +80,8 @@ unsafe extern "C" fn thread_ends(_: *mut c_void) {
     }
 }
 
-/// Takes back a block that the calling thread's heap, `heap`, does not own.
+/// Takes back a block that the calling thread's heap, `heap`, does not own. Compiled into the slow path that
+/// is its only caller.
 ///
 /// # Safety
 ///
@@ -93,6 +94,7 @@ pub unsafe fn free_remote(
     class: SizeClass,
 ) {
     if heap.is_nobody() {
+        // Nobody claims `NOBODY`; all the same it is not to stay as if its owner were at work.
         heap.leave();
         // SAFETY: the caller's contract.
         match unsafe { free_unheld(block, pool, class) } {

@@ -59,7 +59,7 @@ impl Tenancy {
     }
 
     /// Says that the owner is on a slow path for a pool that bears `pass`. False if that is not the heap's
-    /// pass, or the heap is claimed: then [`Tenancy::leave`].
+    /// pass, or the heap is claimed: then [`Tenancy::enter`] or [`Tenancy::leave`].
     #[inline(always)]
     pub fn try_enter(&self, pass: usize) -> bool {
         if planted("enter_looks_first") {
@@ -131,6 +131,7 @@ impl Tenancy {
         // Acquire pairs with the Release at another claim's end.
         // A `Claim` that is made only to be dropped would end the other one.
         self.claimed.compare_exchange(FREE, CLAIMED, Acquire, Relaxed).ok()?;
+        // Relaxed: only who has claimed writes it, and the barrier in `claim` shows the owner that it is gone.
         let pass = self.pass.load(Relaxed);
         if !planted("claim_takes_no_pass") {
             self.pass.store(NO_PASS, Relaxed);

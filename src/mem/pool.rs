@@ -123,7 +123,7 @@ impl Pool {
         Self::starting(block.addr().get() & !(POOL_SMALL - 1))
     }
 
-    /// The record of the pool that starts at `start`, a multiple of its size.
+    /// The record of what starts at `start`, a multiple of a small pool's size.
     ///
     /// The records of such places fill one slot of the four: which one, the arena's number tells,
     /// so that the records of different arenas do not compete for the same few cache sets.
@@ -143,7 +143,7 @@ impl Pool {
         let quarter = (start / SLOT_SIZE) % (POOL_SMALL / SLOT_SIZE) * SLOT_SIZE;
         let aligned = Self::starting(start).addr().get();
         let record = core::ptr::with_exposed_provenance_mut::<Pool>(aligned ^ quarter);
-        // SAFETY: as in `at_aligned`; only the two bits that choose the slot change.
+        // SAFETY: as in `starting`; only the two bits that choose the slot change.
         unsafe { NonNull::new_unchecked(record) }
     }
 

@@ -43,7 +43,6 @@ impl Heap {
     fn short_path(&self) {
         sys::interruptible();
         if !self.tenancy.try_enter(PASS) {
-            self.tenancy.leave();
             return self.slow_path();
         }
         self.work();
