@@ -139,6 +139,11 @@ fn processes_fork_while_threads_read_lines_and_flush_all_streams() {
 }
 
 #[test]
+fn a_process_ends_with_its_last_thread() {
+    holds("last_thread.c");
+}
+
+#[test]
 fn constructors_and_exit_handlers_allocate() {
     holds("lifetime.c");
 }

@@ -34,8 +34,7 @@ pub fn with<R>(work: impl FnOnce(&'static ThreadHeap) -> R) -> Option<R> {
     }
     let heap = registry::hold()?;
     let result = work(heap);
-    heap.abandon();
-    registry::vacate(heap);
+    give_up(heap);
     Some(result)
 }
 
@@ -59,9 +58,16 @@ fn held() -> Option<&'static ThreadHeap> {
     }
     slot::set_state(slot::ENDED);
     slot::set_heap(&NOBODY);
-    heap.abandon();
-    registry::vacate(heap);
+    give_up(heap);
     None
+}
+
+fn give_up(heap: &'static ThreadHeap) {
+    registry::give_up(heap);
+    sweeper::nudge();
+    if registry::is_deserted() {
+        sweeper::deserted();
+    }
 }
 
 /// Prepares for threads' ends. Once, before any thread gets a heap.
@@ -74,9 +80,7 @@ unsafe extern "C" fn thread_ends(_: *mut c_void) {
     let heap = heap();
     slot::set_heap(&NOBODY);
     if !heap.is_nobody() {
-        heap.abandon();
-        registry::vacate(heap);
-        sweeper::nudge();
+        give_up(heap);
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Registry {
     vacant: *mut ThreadHeap,
     store: Store<ThreadHeap>,
     count: usize,
+    /// Of them, held by a thread.
+    held: usize,
     started: bool,
 }
 
@@ -33,7 +35,7 @@ unsafe impl Send for Registry {}
 impl Registry {
     const fn new() -> Self {
         let none = ptr::null_mut();
-        Self { all: none, vacant: none, store: Store::new(), count: 0, started: false }
+        Self { all: none, vacant: none, store: Store::new(), count: 0, held: 0, started: false }
     }
 
     /// The heap made last, which leads to all others.
@@ -73,6 +75,7 @@ impl Registry {
             // SAFETY: heaps are never freed.
             let heap = unsafe { heap.as_ref() };
             self.unlist(heap);
+            self.held += 1;
             return Some(heap);
         }
         // SAFETY: `NOBODY` is what a new heap is, words that nobody writes.
@@ -83,6 +86,7 @@ impl Registry {
         heap.next.set(self.all);
         self.all = ptr::from_ref(heap).cast_mut();
         self.count += 1;
+        self.held += 1;
         Some(heap)
     }
 
@@ -100,7 +104,7 @@ impl Registry {
         heap.tenure.set_held();
     }
 
-    /// Lists a heap as vacant, that nobody uses.
+    /// Lists a heap as vacant, that was held and that nobody uses.
     pub fn vacate(&mut self, heap: &'static ThreadHeap) {
         heap.vacant_prev.set(ptr::null_mut());
         heap.vacant_next.set(self.vacant);
@@ -110,6 +114,7 @@ impl Registry {
         }
         self.vacant = ptr::from_ref(heap).cast_mut();
         heap.tenure.set_vacant();
+        self.held -= 1;
     }
 }
 
@@ -118,10 +123,16 @@ pub fn hold() -> Option<&'static ThreadHeap> {
     REGISTRY.lock().hold()
 }
 
-/// Gives a heap up that was abandoned.
-pub fn vacate(heap: &'static ThreadHeap) {
+/// Gives a heap up, which the calling thread held and uses no more.
+pub fn give_up(heap: &'static ThreadHeap) {
+    heap.abandon();
     REGISTRY.lock().vacate(heap);
     vacancy::left(heap);
+}
+
+/// Whether no thread has a heap.
+pub fn is_deserted() -> bool {
+    REGISTRY.lock().held == 0
 }
 
 impl Vacatable for &'static ThreadHeap {

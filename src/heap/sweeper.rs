@@ -4,13 +4,16 @@
 //! Slow paths that make memory free say so (`nudge`), outside every lock; the first to do so starts
 //! the thread. Where there is no thread (turned off, or refused by the system), running threads
 //! sweep on their slow paths.
+//!
+//! A process ends with its last thread, which must not be this one. So once no thread has a heap, all
+//! goes back, and the sweeper ends.
 
 use core::ffi::c_void;
 use core::ptr;
 
 use super::config;
-use super::{ledger, limit, surplus, sweep};
-use crate::base::geometry::SWEEPER_FROM_BYTES;
+use super::{ledger, limit, registry, surplus, sweep};
+use crate::base::geometry::{DESERTED_LOOK_MS, SWEEPER_FROM_BYTES};
 use crate::policy::pace;
 use crate::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire,
@@ -65,14 +68,22 @@ pub fn nudge() {
 fn nudge_slow() {
     // SeqCst pairs with the one at the thread's end: either it sees this, or we see it gone.
     DIRTY.store(true, SeqCst);
-    if STAYS {
-        // SeqCst pairs with the one in `rest`: either it sees the store above, or we see it rest.
-        if RESTING.swap(0, SeqCst) != 0 {
-            sys::wake_one(&RESTING);
-        }
-        return;
+    if STAYS { wake() } else { start() }
+}
+
+fn wake() {
+    // SeqCst pairs with the one in `rest`: either it sees what is dirty, or we see it rest.
+    if RESTING.swap(0, SeqCst) != 0 {
+        sys::wake_one(&RESTING);
     }
-    start();
+}
+
+/// Says that no thread has a heap any more: where the thread rests, nothing else would have it end.
+pub fn deserted() {
+    if STAYS {
+        DIRTY.store(true, SeqCst);
+        wake();
+    }
 }
 
 /// Starts the thread that stays, if there is none and what is mapped is worth one. Called outside
@@ -120,13 +131,15 @@ fn sweep_a_little() {
 extern "C" fn run(_: *mut c_void) -> *mut c_void {
     let (mut quiet, mut patience) = (0, 1);
     loop {
-        // Looked at again after each part: a drop that comes meanwhile does not wait so long.
-        let mut naps = 0;
-        while naps < patience.max(patience_for_breath()) {
-            sys::sleep_ms(pace::visit_every_ms(config::return_after_ms()));
-            naps += 1;
-        }
+        let is_deserted = !sleep(patience);
         DIRTY.store(false, SeqCst);
+        if is_deserted {
+            sweep::sweep_all();
+            if ends() {
+                return ptr::null_mut();
+            }
+            continue;
+        }
         let (purged, refaulted) = ledger::purged_and_refaulted();
         let swept = sweep::sweep_old();
         limit::tend();
@@ -142,6 +155,27 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
             return ptr::null_mut();
         }
     }
+}
+
+/// Sleeps until the next visit; false, and sooner, if no thread has a heap.
+fn sleep(patience: u64) -> bool {
+    let (mut naps, mut was_deserted) = (0, false);
+    // Looked at again after each part: a drop that comes meanwhile does not wait so long.
+    while naps < patience.max(patience_for_breath()) {
+        let mut left = pace::visit_every_ms(config::return_after_ms());
+        while left > 0 {
+            let is_deserted = registry::is_deserted();
+            if is_deserted && was_deserted {
+                return false;
+            }
+            was_deserted = is_deserted;
+            let nap = left.min(DESERTED_LOOK_MS);
+            sys::sleep_ms(nap);
+            left -= nap;
+        }
+        naps += 1;
+    }
+    true
 }
 
 /// What a working set that breathes may want again waits longest.
