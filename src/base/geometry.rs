@@ -91,16 +91,28 @@ pub const RETURN_AFTER_MS: u64 = 1000;
 /// make the call, during which a heap's owner may wait, longer.
 pub const PURGE_RANGES: usize = 64;
 
-/// Pools whose remote frees a heap takes in at a time. Bounds the time of one slow path.
+/// Pools whose remote frees a heap takes in at a time, and blocks after which it leaves the rest for the next time:
+/// each may be in no cache. Bounds the time of one slow path.
 pub const INBOX_POOLS: usize = 64;
+/// See [`INBOX_POOLS`].
+pub const INBOX_BLOCKS: usize = 4096;
 
 /// Slots that become resident, or free, until a slow path looks for surplus to give back. 16 to 256:
 /// less looks more often, more lets resident memory overshoot by so much a thread.
 pub const SURPLUS_SLOTS: usize = 64;
 
-/// OS pages of surplus that one slow path gives back at the most. 64 to 1024: at a microsecond each,
-/// half a millisecond.
-pub const SURPLUS_STEP_PAGES: usize = 512;
+/// The work of one step, of a slow path, of a sweep, of large blocks: OS pages given back, at one or two microseconds
+/// each, or as much of something else. 64 to 512: so that no caller waits for a millisecond.
+pub const STEP_PAGES: usize = 256;
+
+/// The work after which a claimed heap goes back to its owner, who may wait for it. 32 to 256.
+pub const CLAIM_STEP_PAGES: usize = 64;
+
+/// Blocks of a list that are looked through while one OS page is given back: each may be in no cache.
+pub const BLOCKS_A_PAGE: usize = 16;
+
+/// Microseconds for which the sweeper sleeps between two steps. 0 to 1000: a sweep of a gigabyte takes some thousand.
+pub const STEP_REST_US: u64 = 50;
 
 /// OS pages of surplus that one step gives back at the least. 1 to 64: fewer make more system calls.
 pub const SURPLUS_LEAST_PAGES: usize = 16;
@@ -116,6 +128,9 @@ pub const LIMIT_NEAR: usize = 80;
 pub const LIMIT_FULL: usize = 95;
 /// See [`LIMIT_NEAR`].
 pub const LIMIT_EASE: usize = 10;
+
+/// The part of a soft limit by which it may be exceeded before a caller waits for all that can be given back.
+pub const LIMIT_FAR_PART: usize = 32;
 
 /// Looks at what is resident while the last part of a soft limit is filled: one for each so many
 /// parts of it. 16 to 256: a look costs some microseconds, and the limit is overrun by at most one

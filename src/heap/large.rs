@@ -8,8 +8,8 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 
 use super::large_index::Index;
+use super::large_return::{give_back_kept, unmap_or_keep};
 use super::surplus::{self, Surplus, Taker};
-use super::sweep::Swept;
 use super::{config, ledger, limit, sweeper};
 use crate::mem::store::Store;
 use crate::policy::retention::Retention;
@@ -17,7 +17,7 @@ use crate::sync::lock::{Mutex, RawLock};
 use crate::sync::word::WordSize;
 use crate::sys;
 
-static LARGE: Mutex<LargeBlocks> = Mutex::from_raw(
+pub(super) static LARGE: Mutex<LargeBlocks> = Mutex::from_raw(
     <RawLock as parking_lot::lock_api::RawMutex>::INIT,
     LargeBlocks {
         live: Index::new(),
@@ -25,6 +25,7 @@ static LARGE: Mutex<LargeBlocks> = Mutex::from_raw(
         kept_bytes: 0,
         live_mapped: 0,
         live_requested: 0,
+        owed: 0,
         store: Store::new(),
     },
 );
@@ -88,6 +89,8 @@ pub(super) struct LargeBlocks {
     pub(super) kept_bytes: usize,
     live_mapped: usize,
     live_requested: usize,
+    /// Bytes of kept ones that are to go at once, a step at a time: the freed blocks that were surplus.
+    pub(super) owed: usize,
     store: Store<Mapping>,
 }
 
@@ -116,13 +119,6 @@ pub(super) static IDLE_BYTES: WordSize = WordSize::new(0);
 /// Bytes of kept mappings that may be resident.
 pub fn idle_bytes() -> usize {
     IDLE_BYTES.get()
-}
-
-/// Purges at most `wanted` OS pages of kept mappings. Returns how many.
-pub fn purge_kept(wanted: usize) -> usize {
-    let pages = LARGE.lock().purge_kept(wanted);
-    surplus::gave_up(Taker::Large, pages * sys::page_size());
-    pages
 }
 
 /// What large blocks hold.
@@ -232,15 +228,19 @@ pub unsafe fn free(start: NonNull<u8>) -> bool {
     ledger::publish_large(-1, -(requested as isize));
     let fits = bytes <= bound;
     let surplus = if fits { surplus::with_freed_mapping(bytes) } else { Surplus::Whole };
-    if surplus == Surplus::Whole {
+    record.resident = bytes;
+    if surplus == Surplus::Whole && !sweeper::comes() {
         large.forget(record);
         drop(large);
         // SAFETY: the caller gave the block up, and no record names it.
-        unsafe { unmap_or_keep(start, bytes) };
+        let given = unsafe { unmap_or_keep(start, bytes) };
+        surplus::gave_mappings(if fits { given } else { 0 });
     } else {
-        record.resident = bytes;
         large.keep(record);
-        let is_over = large.kept_bytes > bound;
+        if surplus == Surplus::Whole {
+            large.owe(bytes);
+        }
+        let is_over = large.kept_bytes > bound.saturating_add(large.owed);
         drop(large);
         if is_over {
             give_back_kept(bound);
@@ -265,28 +265,6 @@ pub fn mapped_at(start: NonNull<u8>) -> Option<usize> {
 pub fn requested_at(start: NonNull<u8>) -> Option<usize> {
     // SAFETY: a record in the index is alive.
     LARGE.lock().live.get(start).map(|mapping| unsafe { mapping.as_ref() }.requested)
-}
-
-/// Unmaps a mapping. If the system refuses, which it does to a process with too many mappings, its
-/// contents go and it is kept for reuse. Returns bytes given back.
-///
-/// # Safety
-///
-/// The mapping is nobody's, and no record names it.
-unsafe fn unmap_or_keep(start: NonNull<u8>, bytes: usize) -> usize {
-    // SAFETY: the caller's contract.
-    if unsafe { sys::unmap(start, bytes) } {
-        return bytes;
-    }
-    // SAFETY: the caller's contract, and it is still mapped.
-    unsafe { sys::purge::purge(start, bytes) };
-    let mut large = LARGE.lock();
-    match large.make(Mapping::new(start, bytes, 0)) {
-        Some(record) => large.keep(record),
-        // SAFETY: mapped, counted, and nobody's.
-        None => unsafe { sys::leave(start, bytes) },
-    }
-    0
 }
 
 /// Makes a large block hold `size` bytes, elsewhere if it must, without copying. `None` if the
@@ -329,48 +307,6 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     surplus::grew(Taker::Large, fresh);
     limit::grew(fresh);
     moved
-}
-
-/// Unmaps kept mappings, the largest first, until at most `bound` bytes are kept. Returns bytes
-/// given back.
-pub fn give_back_kept(bound: usize) -> usize {
-    let mut given = 0;
-    loop {
-        let mut large = LARGE.lock();
-        if large.kept_bytes <= bound {
-            return given;
-        }
-        let Some(record) = large.take_kept(|kept| Some(usize::MAX - kept)) else {
-            return given;
-        };
-        let (start, bytes) = large.keep_front(record, bound);
-        drop(large);
-        // SAFETY: no record names it, and it is nobody's.
-        match unsafe { unmap_or_keep(start, bytes) } {
-            0 => return given,
-            bytes => given += bytes,
-        }
-    }
-}
-
-/// Unmaps the kept mappings that were kept at the last visit already, or all if `at_once`.
-pub fn give_back_old(at_once: bool) -> Swept {
-    let mut swept = Swept::default();
-    loop {
-        let mut large = LARGE.lock();
-        let Some(record) = large.take_old(at_once) else {
-            swept.young = large.kept_bytes > 0;
-            large.age();
-            return swept;
-        };
-        let (start, bytes) = large.forget(record);
-        drop(large);
-        // SAFETY: no record names it, and it is nobody's.
-        match unsafe { unmap_or_keep(start, bytes) } {
-            0 => return swept,
-            bytes => swept.bytes += bytes,
-        }
-    }
 }
 
 impl LargeBlocks {

@@ -4,6 +4,7 @@
 use core::ptr::NonNull;
 
 use super::large::{IDLE_BYTES, LargeBlocks, Loose, Mapping};
+use super::large_return::Part;
 use super::{config, limit};
 use crate::sys;
 
@@ -64,20 +65,24 @@ impl LargeBlocks {
         self.keep_apart(record);
     }
 
-    /// Of a mapping, keeps as much as `bound` still has room for. The rest, which no record names: its
-    /// start, and bytes.
-    pub(super) fn keep_front(&mut self, mut record: Loose, bound: usize) -> (NonNull<u8>, usize) {
-        let room = bound.saturating_sub(self.kept_bytes).min(record.bytes);
-        let front = room / sys::page_size() * sys::page_size();
-        if front == 0 || front == record.bytes || !config::retention().classes_share() {
-            return self.forget(record);
+    /// Cuts `bytes` off the end of a mapping, which was kept and is kept on, as old as it was; all of it, if it has no
+    /// more, or if classes are kept apart.
+    pub(super) fn cut_off(&mut self, mut record: Loose, bytes: usize) -> Part {
+        let bytes = bytes.next_multiple_of(sys::page_size());
+        if bytes >= record.bytes || !config::retention().classes_share() {
+            let (start, bytes) = self.forget(record);
+            return Part { start, bytes };
         }
+        let front = record.bytes - bytes;
         // SAFETY: `front` is less than the mapping has: within it.
-        let rest = (unsafe { record.start.add(front) }, record.bytes - front);
+        let start = unsafe { record.start.add(front) };
         record.bytes = front;
         record.resident = record.resident.min(front);
+        let old = record.old;
         self.keep_apart(record);
-        rest
+        // SAFETY: just kept, and the set is ours.
+        unsafe { (*self.kept).old = old };
+        Part { start, bytes }
     }
 
     fn keep_apart(&mut self, mut record: Loose) {

@@ -8,8 +8,11 @@
 //! meanwhile wait for it. Nothing here fails: what cannot be read is no limit, what cannot be given
 //! back stays, and the program gets what it needs.
 
-use super::{config, large, ledger, trim};
-use crate::base::geometry::{ARENA_SIZE, LIMIT_LOOK_MAX, LIMIT_READ_EVERY_MS, SLOT_SIZE};
+use super::trim::{Round, Stepped};
+use super::{config, large, ledger};
+use crate::base::geometry::{
+    ARENA_SIZE, LIMIT_LOOK_MAX, LIMIT_LOOK_MIN, LIMIT_READ_EVERY_MS, SLOT_SIZE,
+};
 use crate::mem::arena_set::ARENAS;
 use crate::policy::limit::{SoftLimit, Wish};
 use crate::policy::pressure::{self, Left};
@@ -36,10 +39,8 @@ static PURGES: AtomicU64 = AtomicU64::new(0);
 
 /// What the looks know of each other. Rank 0, before the sweeps' lock: taken with no other lock held
 /// and outside slow paths, but for the first setting.
-static WATCH: Mutex<Watch> = Mutex::from_raw(
-    <RawLock as parking_lot::lock_api::RawMutex>::INIT,
-    Watch { limit: 0, level: None, read_next_ms: 0, left: Left::nothing() },
-);
+static WATCH: Mutex<Watch> =
+    Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, Watch::new());
 
 struct Watch {
     /// In bytes; 0 if there is none.
@@ -49,6 +50,8 @@ struct Watch {
     /// When to read that again.
     read_next_ms: u64,
     left: Left,
+    /// What is given back for the limit's sake.
+    round: Round,
 }
 
 /// What [`told`] tells.
@@ -75,7 +78,7 @@ pub fn chosen() -> Option<SoftLimit> {
 pub fn set(limit: SoftLimit) {
     let mut watch = WATCH.lock();
     CHOSEN.store(limit.to_word(), Relaxed);
-    *watch = Watch { limit: 0, level: None, read_next_ms: 0, left: Left::nothing() };
+    *watch = Watch::new();
     LIMIT.store(0, Relaxed);
     config::set_steps(0);
     // The next growth looks.
@@ -111,23 +114,28 @@ fn pass(bytes: usize, wanted: usize) {
     }
 }
 
-/// Gives back what can be if `bytes` more would be above the limit, unless that is known to be in
-/// vain. With no lock held and outside slow paths.
+/// Gives back some of what can be if `bytes` more would be above the limit, unless that is known to be in
+/// vain: a step, and more if so much is above it that steps would not keep up. With no lock held and outside
+/// slow paths.
 #[cold]
 #[inline(never)]
-pub fn make_room(bytes: usize) {
+fn make_room(bytes: usize) {
     WATCH.lock().make_room(bytes);
 }
 
-/// For the sweeper, with no lock held: as [`make_room`] for nothing in particular, if a limit is asked
-/// for and no other thread looks. What the program or others did without the allocator is seen, and
-/// steps are taken back while nothing is handed out.
+/// Gives back until nothing is above the limit, or nothing can be given back. With no lock held and outside slow
+/// paths.
+pub fn make_all_room() {
+    while WATCH.lock().make_room(0) {}
+}
+
+/// For the sweeper, with no lock held: as [`make_all_room`], if a limit is asked for and no other thread looks. What
+/// the program or others did without the allocator is seen, and steps are taken back while nothing is handed out.
 pub fn tend() {
-    if LOOK_AFTER.load(Relaxed) != 0
+    while LOOK_AFTER.load(Relaxed) != 0
         && let Some(mut watch) = WATCH.try_lock()
-    {
-        watch.make_room(0);
-    }
+        && watch.make_room(0)
+    {}
 }
 
 /// Looks, if a limit is asked for and no other thread looks: steps are taken back while nothing
@@ -153,6 +161,10 @@ pub fn told() -> Told {
 }
 
 impl Watch {
+    const fn new() -> Watch {
+        Watch { limit: 0, level: None, read_next_ms: 0, left: Left::nothing(), round: Round::new() }
+    }
+
     /// Reads what is resident and takes the steps that it asks for, as if `wanted` bytes more were
     /// resident. `None` if there is no limit.
     fn look(&mut self, wanted: usize) -> Option<usize> {
@@ -167,7 +179,7 @@ impl Watch {
             config::set_steps(0);
             return None;
         }
-        let resident = self.level.as_ref().and_then(Level::used).unwrap_or_else(resident_bytes);
+        let resident = self.resident();
         let (rung, before) = (config::chosen_retention().unwrap_or_default(), config::steps());
         let steps = pressure::steps(rung, before, self.limit, resident.saturating_add(wanted));
         CLIMBS.fetch_add(u64::from(steps > before), Relaxed);
@@ -177,24 +189,37 @@ impl Watch {
         Some(resident)
     }
 
-    fn make_room(&mut self, bytes: usize) {
-        let Some(resident) = self.look(bytes) else { return };
+    /// A step of giving back, if that is called for. Whether more steps are to follow.
+    fn make_room(&mut self, bytes: usize) -> bool {
+        let Some(resident) = self.look(bytes) else { return false };
         let limit = self.limit;
         if !pressure::is_short(limit, resident, bytes)
             || !self.left.is_worth_a_try(limit, loose_bytes())
         {
-            return;
+            self.round = Round::new();
+            return false;
         }
         PURGES.fetch_add(1, Relaxed);
-        // Whole mappings are the cheapest to give back. If they suffice, nothing is known of the rest.
-        let kept = large::give_back_kept(0);
-        if kept >= pressure::enough(limit, resident, bytes) {
-            self.look(0);
-            return;
+        let (enough, more) = (pressure::enough(limit, resident, bytes), bytes / sys::page_size());
+        let (mut given, mut stepped) = self.round.step(enough, more);
+        // Better a caller that waits than a program that is killed.
+        while stepped == Stepped::More && pressure::is_far_above(limit, self.resident()) {
+            (given, stepped) = self.round.step(enough, more);
         }
-        let given = kept + trim::trim();
         self.look(0);
-        self.left.tried(limit, given, loose_bytes());
+        if stepped == Stepped::Over {
+            self.left.tried(limit, self.round.given, loose_bytes());
+            self.round = Round::new();
+        } else {
+            // Half of what this step gave back may be handed out before the next one.
+            LOOK_AFTER.fetch_min((given / 2).max(LIMIT_LOOK_MIN / 2), Relaxed);
+        }
+        stepped == Stepped::More
+    }
+
+    /// What counts against the limit now, bytes.
+    fn resident(&self) -> usize {
+        self.level.as_ref().and_then(Level::used).unwrap_or_else(resident_bytes)
     }
 
     fn read_limit(&mut self) {

@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod large;
 pub mod large_index;
 mod large_kept;
+mod large_return;
 pub mod ledger;
 pub mod limit;
 pub mod local;

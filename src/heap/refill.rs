@@ -11,7 +11,7 @@ use super::surplus::{self, Taker};
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger, limit, retire};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{ARENA_SIZE, CARVE_BYTES, INBOX_POOLS, SLOT_SIZE};
+use crate::base::geometry::{ARENA_SIZE, CARVE_BYTES, INBOX_BLOCKS, INBOX_POOLS, SLOT_SIZE};
 use crate::mem::arena;
 use crate::mem::arena_set::ARENAS;
 use crate::mem::block;
@@ -22,6 +22,8 @@ use crate::sys;
 pub struct Collected {
     /// Bytes that went to the system.
     pub bytes: usize,
+    /// Blocks that were taken in.
+    pub blocks: usize,
     /// Pools are left whose remote frees wait.
     pub more: bool,
 }
@@ -63,35 +65,40 @@ impl ThreadHeap {
     /// so leaves what waits for them.
     pub fn collect_pools(&'static self, is_owner: bool) -> Collected {
         self.inbox.refill();
-        let mut bytes = 0;
+        let (mut bytes, mut blocks) = (0, 0);
         for _ in 0..INBOX_POOLS {
             // SAFETY: a pool in the inbox has used blocks, so its arena is mapped; the heap is the
             // caller's.
             let taken = unsafe { self.inbox.take_next(|pool| self.collect_from(pool, is_owner)) };
-            let Some(given) = taken else {
-                return Collected { bytes, more: false };
+            let Some((given, collected)) = taken else {
+                return Collected { bytes, blocks, more: false };
             };
             bytes += given;
+            blocks += collected;
+            if blocks >= INBOX_BLOCKS {
+                break;
+            }
         }
-        Collected { bytes, more: self.inbox.is_pending() }
+        Collected { bytes, blocks, more: self.inbox.is_pending() }
     }
 
-    /// Takes in what other threads freed of a pool that the inbox gave.
-    fn collect_from(&'static self, pool: NonNull<Pool>, is_owner: bool) -> usize {
+    /// Takes in what other threads freed of a pool that the inbox gave: bytes that went to the system,
+    /// and blocks.
+    fn collect_from(&'static self, pool: NonNull<Pool>, is_owner: bool) -> (usize, usize) {
         // SAFETY: a pool that comes out of the inbox has used blocks, so its arena is mapped.
         let pool = unsafe { pool.as_ref() };
         if is_owner || pool.state() != State::Current {
             return self.collect(pool);
         }
         self.inbox.put(pool);
-        0
+        (0, 0)
     }
 
-    fn collect(&'static self, pool: &'static Pool) -> usize {
+    fn collect(&'static self, pool: &'static Pool) -> (usize, usize) {
         let class = pool.class();
         // SAFETY: the pool came out of this heap's inbox: it owns it.
         let Some((first, count)) = (unsafe { pool.collect() }) else {
-            return 0;
+            return (0, 0);
         };
         let current = self.current(class);
         let is_current = pool.state() == State::Current;
@@ -105,10 +112,10 @@ impl ThreadHeap {
             // SAFETY: the current list is this heap's.
             self.hand(class, count, unsafe { block::length(behind) });
             list.set(first.as_ptr());
-            0
+            (0, count)
         } else {
             list.set(first.as_ptr());
-            self.relist_after_frees(pool, class, count)
+            (self.relist_after_frees(pool, class, count), count)
         }
     }
 

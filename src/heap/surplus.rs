@@ -3,19 +3,19 @@
 //! Slow paths say what became free or resident, a pool's worth at a time; every so often
 //! (`SURPLUS_SLOTS`) as much goes back as `policy/surplus.rs` says: first free slots of the arenas,
 //! which lie together and cost least, then kept large mappings, OS pages of this heap's sparse pools,
-//! and its kept empty pools. Each step is short enough for a slow path (`SURPLUS_STEP_PAGES`).
+//! and its kept empty pools. Each step is short enough for a slow path (`STEP_PAGES`).
 //!
 //! Each class remembers how many OS pages it gave up in this *epoch*. What it makes resident again in
 //! the same epoch was given back in vain; the share of that decides how reluctant the process is from
 //! then on. An epoch ends when as much became resident as was given back: what was useful for
 //! somebody else is forgotten.
 
-use super::sweep::hollow;
+use super::sweep::{hollow, work_of};
 use super::thread_heap::ThreadHeap;
-use super::{config, large, ledger, local};
+use super::{config, large, large_return, ledger, local};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{
-    RETURN_AFTER_MS, SLOT_SIZE, SURPLUS_LEAST_PAGES, SURPLUS_SLOTS, SURPLUS_STEP_PAGES,
+    CLAIM_STEP_PAGES, RETURN_AFTER_MS, SLOT_SIZE, STEP_PAGES, SURPLUS_LEAST_PAGES, SURPLUS_SLOTS,
 };
 use crate::mem::arena;
 use crate::mem::arena_set::ARENAS;
@@ -149,23 +149,25 @@ pub enum Surplus {
     None,
     /// Less than the mapping.
     Part,
-    /// The whole mapping: its thread unmaps it, which takes as long as the block is large.
+    /// The whole mapping.
     Whole,
 }
 
-/// What there is of surplus once a mapping of `bytes` is freed. A whole one counts as given back.
+/// What there is of surplus once a mapping of `bytes` is freed.
 pub fn with_freed_mapping(bytes: usize) -> Surplus {
     let pages = pages_in(bytes);
     let owed = if is_on() { owed(Event::Freed(pages), free_bytes() + bytes) } else { 0 };
     match owed {
         0 => Surplus::None,
         owed if owed < pages => Surplus::Part,
-        _ => {
-            gave_up(Taker::Large, bytes);
-            count_given(pages);
-            Surplus::Whole
-        }
+        _ => Surplus::Whole,
     }
+}
+
+/// `bytes` of mappings went because they were surplus.
+pub fn gave_mappings(bytes: usize) {
+    gave_up(Taker::Large, bytes);
+    count_given(pages_in(bytes));
 }
 
 impl ThreadHeap {
@@ -212,14 +214,14 @@ impl ThreadHeap {
     /// Purges about `wanted` OS pages of this heap's sparse pools. Returns how many.
     fn hollow_sparse(&'static self, wanted: usize) -> usize {
         let mut batch = Batch::new();
-        let (mut found, mut looked_at) = (0, 0);
+        let (mut found, mut work) = (0, 0);
         for class in SizeClass::all() {
             while let Some(pool) = self.bin(class).partial[SPARSE].first() {
-                if found >= wanted || looked_at >= 2 * wanted {
+                if found >= wanted || work >= CLAIM_STEP_PAGES {
                     batch.purge();
                     return found;
                 }
-                looked_at += 1;
+                work += work_of(pool);
                 self.mark(pool, Pool::mark_looked_at);
                 // SAFETY: this heap's, listed, and the batch is purged below.
                 let pages = unsafe { hollow(pool, &mut batch) };
@@ -246,7 +248,7 @@ fn give_back_shared(wanted: usize) -> usize {
     }
     let mut given = ARENAS.lock().purge_idle(wanted);
     if given < wanted {
-        given += large::purge_kept(wanted - given);
+        given += large_return::purge_kept(wanted - given);
     }
     count_given(given);
     given
@@ -270,7 +272,7 @@ fn give_back(event: Event, heap: Option<&'static ThreadHeap>) {
         CARRIED.store(if owed > 0 { event.pages() } else { 0 }, Relaxed);
         return;
     }
-    let step = owed.min(SURPLUS_STEP_PAGES);
+    let step = owed.min(STEP_PAGES);
     let given = give_back_shared(step);
     if let Some(heap) = heap
         && given < step

@@ -1,15 +1,21 @@
 //! A sweep: one visit to every heap and every arena, giving back what is old.
 //!
 //! First every heap's remote frees and held-back frees are moved on; then arena by arena, pools are
-//! hollowed or let go and free slots are purged. What was seen at the last sweep, and has not changed
-//! since, is old. Heaps are claimed one at a time, for at most one arena's pools.
+//! hollowed or let go and free slots are purged; then large blocks. What was seen at the last sweep, and has
+//! not changed since, is old. It goes in steps, so that nobody waits long: neither the owner of a heap, which is
+//! claimed for one step, nor who takes the step on a slow path.
+//!
+//! There is one place that has been come to, whoever goes on from there: who sweeps what is old, or a slow
+//! path at a soft limit, for which everything is old enough.
 
 use core::ptr::{self, NonNull};
 
 use super::registry::REGISTRY;
 use super::thread_heap::ThreadHeap;
-use super::{config, large, ledger, local, vacancy};
-use crate::base::geometry::POOLS_PER_ARENA;
+use super::{config, large_return, ledger, local, vacancy};
+use crate::base::geometry::{
+    BLOCKS_A_PAGE, CLAIM_STEP_PAGES, POOLS_PER_ARENA, STEP_PAGES, STEP_REST_US,
+};
 use crate::mem::arena::Arena;
 use crate::mem::arena_set::ARENAS;
 use crate::mem::pool::{Pool, State};
@@ -18,9 +24,10 @@ use crate::sync::lock::{Mutex, RawLock};
 use crate::sys;
 use crate::sys::purge::Batch;
 
-/// Held by whoever sweeps, or for a step of a sweep. Rank 0: taken with no lock held and outside slow paths.
-static SWEEPING: Mutex<()> =
-    Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, ());
+/// Held for a step of a sweep, or for all of one that leaves nothing out. Rank 0: taken with no lock held and
+/// outside slow paths.
+static SWEEPING: Mutex<Sweep> =
+    Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, Sweep::none());
 
 /// What is old enough.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,28 +54,36 @@ impl Swept {
     }
 }
 
-/// Gives back everything that the rung lets go, once no other thread sweeps.
-pub fn sweep_all() -> Swept {
-    let _sweeping = SWEEPING.lock();
-    let rung = config::retention();
-    let mut swept = Swept::default();
-    for_each_heap(|heap| swept.bytes += move_frees_on(heap));
-    ARENAS.lock().begin_visit();
-    while let Some(arena) = next_arena() {
-        swept.add(visit(arena, rung, Age::Any));
-    }
-    if rung >= Retention::ReturnArenas {
-        swept.add(large::give_back_old(true));
-    }
-    swept.bytes += sys::unmap_left();
-    swept
+/// What a step did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Step {
+    /// What it gave back.
+    pub swept: Swept,
+    /// In OS pages that could be given back meanwhile.
+    work: usize,
+    /// The sweep is over.
+    pub last: bool,
 }
 
-/// Gives back what is old, a heap and an arena at a time: a fork, or another sweep, can come between.
-pub fn sweep_old() -> Swept {
-    let mut swept = begin_old();
+/// Where a sweep has come to.
+struct Sweep {
+    /// The heap whose frees move on next.
+    heap: Option<&'static ThreadHeap>,
+    /// The arena that is visited, and what is left of its pools.
+    arena: Option<NonNull<Arena>>,
+    pools: Pools,
+}
+
+// SAFETY: the arena stays mapped as long as it is visited.
+unsafe impl Send for Sweep {}
+
+/// Gives back everything that the rung lets go, once no other thread sweeps.
+pub fn sweep_all() -> Swept {
+    let mut sweep = SWEEPING.lock();
+    let mut swept = Swept::default();
+    sweep.begin();
     loop {
-        let step = step_old();
+        let step = sweep.step(Age::Any);
         swept.add(step.swept);
         if step.last {
             return swept;
@@ -76,39 +91,114 @@ pub fn sweep_old() -> Swept {
     }
 }
 
-/// The first part of [`sweep_old`]: frees move on.
-pub fn begin_old() -> Swept {
+/// Gives back what is old, a step at a time: a fork, or another sweep, can come between.
+pub fn sweep_old() -> Swept {
+    begin_old();
     let mut swept = Swept::default();
-    for_each_heap(|heap| {
-        let _sweeping = SWEEPING.lock();
-        swept.bytes += move_frees_on(heap);
-    });
-    let _sweeping = SWEEPING.lock();
-    ARENAS.lock().begin_visit();
-    swept
+    loop {
+        let step = SWEEPING.lock().steps(Age::Old, 0, CLAIM_STEP_PAGES);
+        swept.add(step.swept);
+        if step.last {
+            return swept;
+        }
+        // An owner that waits for its heap comes first. And who has just slept is seldom interrupted, and so
+        // not while an owner waits.
+        sys::sleep_us(STEP_REST_US);
+    }
 }
 
-/// One step of a sweep.
-pub struct Step {
-    /// What it did.
-    pub swept: Swept,
-    /// The sweep is over.
-    pub last: bool,
+/// Begins anew.
+pub fn begin_old() {
+    SWEEPING.lock().begin();
 }
 
-/// A further part of [`sweep_old`]: one arena, or, at last, the large blocks.
+/// A further part of [`sweep_old`], short enough for a slow path.
 pub fn step_old() -> Step {
+    SWEEPING.lock().steps(Age::Old, 0, STEP_PAGES)
+}
+
+/// A step of giving large blocks back that are to go at once.
+pub fn step_owed() {
+    // What is on its way to the system is in nobody's account.
     let _sweeping = SWEEPING.lock();
-    match next_arena() {
-        Some(arena) => {
-            let swept = visit(arena, config::retention(), Age::Old);
-            Step { swept, last: false }
+    large_return::give_back_owed();
+}
+
+/// Goes on where the last sweep stopped, whatever is old or not, until `enough` bytes are given back or `work`
+/// OS pages were given back or looked through; `None` if another thread sweeps.
+pub fn step_any(enough: usize, work: usize) -> Option<Step> {
+    Some(SWEEPING.try_lock()?.steps(Age::Any, enough, work))
+}
+
+impl Sweep {
+    const fn none() -> Self {
+        Self { heap: None, arena: None, pools: Pools::none() }
+    }
+
+    fn begin(&mut self) {
+        let mut arenas = ARENAS.lock();
+        if let Some(arena) = self.arena.take() {
+            arenas.leave(arena);
         }
-        None => {
-            let mut swept = large::give_back_old(false);
+        arenas.begin_visit();
+        drop(arenas);
+        self.pools = Pools::none();
+        self.heap = REGISTRY.lock().first();
+    }
+
+    /// Steps until `enough` bytes were given back, if that is not 0, or about `work` OS pages were worked
+    /// on, or the sweep is over: then the next one is begun.
+    fn steps(&mut self, age: Age, enough: usize, work: usize) -> Step {
+        let mut all = Step::default();
+        loop {
+            let step = self.step(age);
+            all.swept.add(step.swept);
+            all.work += step.work;
+            all.last = step.last;
+            if all.last {
+                self.begin();
+            }
+            if all.last || all.work >= work || (enough > 0 && all.swept.bytes >= enough) {
+                return all;
+            }
+        }
+    }
+
+    /// The shortest part of a sweep.
+    fn step(&mut self, age: Age) -> Step {
+        if let Some(heap) = self.heap {
+            let moved = move_frees_on(heap);
+            if !moved.more {
+                // Heaps are only ever added, in front of the first.
+                // SAFETY: heaps are never freed.
+                self.heap = NonNull::new(heap.next.get()).map(|next| unsafe { next.as_ref() });
+            }
+            let swept = Swept { bytes: moved.bytes, young: false };
+            return Step { swept, work: moved.work, last: false };
+        }
+        let rung = config::retention();
+        if let Some(arena) = self.arena {
+            return match self.pools.next_owner() {
+                Some(owner) => self.pools.visit_some(owner, rung, age),
+                None => {
+                    self.arena = None;
+                    end_visit(arena, rung, age)
+                }
+            };
+        }
+        if let Some(arena) = next_arena() {
+            self.pools = Pools::of(arena);
+            self.arena = Some(arena);
+            return Step { work: 1, ..Step::default() };
+        }
+        let (mut swept, last) = match rung >= Retention::ReturnArenas {
+            true => large_return::give_back_some_old(age == Age::Any),
+            false => (Swept::default(), true),
+        };
+        if last {
             swept.bytes += sys::unmap_left();
-            Step { swept, last: true }
         }
+        Step { swept, work: STEP_PAGES, last }
     }
 }
 
@@ -136,28 +226,29 @@ pub unsafe fn unlock_after_fork() {
     unsafe { SWEEPING.force_unlock() };
 }
 
-/// Sends what a heap holds back, and has it take in what was sent to it. Returns bytes that went to
-/// the system.
-fn move_frees_on(heap: &'static ThreadHeap) -> usize {
-    let mut bytes = 0;
-    with_heap(heap, |heap| heap.outbox.send_all());
-    while let Some(collected) = with_heap(heap, |heap| heap.collect_pools(false)) {
-        bytes += collected.bytes;
-        if !collected.more {
-            break;
-        }
-    }
-    bytes
+/// The work of claiming a heap.
+const CLAIM_PAGES: usize = 4;
+
+/// What moving a heap's frees on came to.
+#[derive(Default)]
+struct Moved {
+    /// Bytes that went to the system.
+    bytes: usize,
+    /// See [`Step::work`].
+    work: usize,
+    /// More is to be moved on.
+    more: bool,
 }
 
-fn for_each_heap(mut each: impl FnMut(&'static ThreadHeap)) {
-    let mut heap = REGISTRY.lock().first();
-    while let Some(found) = heap {
-        each(found);
-        // Heaps are only ever added, in front of the first.
-        // SAFETY: heaps are never freed.
-        heap = NonNull::new(found.next.get()).map(|next| unsafe { next.as_ref() });
-    }
+/// Sends what a heap holds back, and has it take in some of what was sent to it.
+fn move_frees_on(heap: &'static ThreadHeap) -> Moved {
+    let moved = with_heap(heap, |heap| {
+        heap.outbox.send_all();
+        let collected = heap.collect_pools(false);
+        let work = CLAIM_PAGES + collected.blocks / BLOCKS_A_PAGE;
+        Moved { bytes: collected.bytes, work, more: collected.more }
+    });
+    moved.unwrap_or_default()
 }
 
 /// Calls `work` with a heap that is the caller's for so long: its own, or a claimed one. `None` if
@@ -178,53 +269,43 @@ fn with_heap<R>(
     Some(result)
 }
 
-fn visit(arena: NonNull<Arena>, rung: Retention, age: Age) -> Swept {
-    let mut swept = Swept::default();
-    let mut pools = Pools::of(arena);
-    while let Some(owner) = pools.next_owner() {
-        let done = with_heap(owner, |heap| {
-            let mut batch = Batch::new();
-            pools.of_owner(owner, |pool| swept.add(visit_pool(heap, pool, rung, age, &mut batch)));
-            // Before the heap is its owner's again, who may carve what is to be purged.
-            swept.bytes += batch.purge();
-        });
-        if done.is_none() {
-            pools.of_owner(owner, |_| {});
-            swept.young = true;
-        }
-    }
-    swept.add(end_visit(arena, rung, age));
-    swept
-}
-
 fn visit_pool(
     heap: &'static ThreadHeap,
     pool: &'static Pool,
     rung: Retention,
     age: Age,
     batch: &mut Batch,
-) -> Swept {
-    let mut swept = Swept::default();
+) -> Step {
+    let mut step = Step::default();
     let is_old = age == Age::Any || pool.is_seen();
     match pool.state() {
-        State::Empty if is_old => swept.bytes = heap.release_old_empty(pool),
+        State::Empty if is_old => {
+            step.swept.bytes = heap.release_old_empty(pool);
+            step.work = 1;
+        }
         State::Partial if !rung.hollows() || pool.is_looked_at() => {}
         State::Partial if is_old => {
             heap.mark(pool, Pool::mark_looked_at);
+            step.work = work_of(pool);
             // SAFETY: the heap is the caller's for now, and owns the pool.
             unsafe { hollow(pool, batch) };
         }
         State::Partial => {
             heap.mark(pool, Pool::mark_seen);
-            swept.young = true;
+            step.swept.young = true;
         }
         State::Empty => {
             pool.mark_seen();
-            swept.young = true;
+            step.swept.young = true;
         }
         _ => {}
     }
-    swept
+    step
+}
+
+/// The work of hollowing a pool.
+pub fn work_of(pool: &Pool) -> usize {
+    pool.class().pool_size() / sys::page_size() + pool.listed() / BLOCKS_A_PAGE + 1
 }
 
 /// Gives back the OS pages of a pool in use that hold no used block. Returns how many.
@@ -244,12 +325,14 @@ pub unsafe fn hollow(pool: &Pool, batch: &mut Batch) -> usize {
     hollowed.pages.count_ones() as usize
 }
 
-fn end_visit(arena: NonNull<Arena>, rung: Retention, age: Age) -> Swept {
+fn end_visit(arena: NonNull<Arena>, rung: Retention, age: Age) -> Step {
     let at_once = age == Age::Any;
     let kept = if at_once && rung >= Retention::ReturnArenas { 0 } else { rung.arenas_old_kept() };
     let visited = ARENAS.lock().end_visit(arena, rung.waits(), at_once, kept);
     let unmapped = visited.vacated.map_or(0, |arena| arena.unmap());
-    Swept { bytes: visited.purged + unmapped, young: visited.young }
+    let bytes = visited.purged + unmapped;
+    let swept = Swept { bytes, young: visited.young };
+    Step { swept, work: bytes / sys::page_size(), last: false }
 }
 
 /// The pools of one arena that a sweep may do something about.
@@ -259,8 +342,12 @@ struct Pools {
 }
 
 impl Pools {
+    const fn none() -> Pools {
+        Pools { pools: [None; POOLS_PER_ARENA], used: 0 }
+    }
+
     fn of(arena: NonNull<Arena>) -> Pools {
-        let mut found = Pools { pools: [None; POOLS_PER_ARENA], used: 0 };
+        let mut found = Pools::none();
         let _arenas = ARENAS.lock();
         // SAFETY: a visited arena's record is alive, and read under the set's lock.
         unsafe { arena.as_ref() }.for_each_record(|_, record| {
@@ -279,14 +366,40 @@ impl Pools {
         left.filter_map(|pool| ThreadHeap::of_owner(pool.owner())).next()
     }
 
-    /// Takes out the pools that `owner` owns, and calls `each` with them.
-    fn of_owner(&mut self, owner: &'static ThreadHeap, mut each: impl FnMut(&'static Pool)) {
+    /// Visits some of `owner`'s pools, which are then no longer among these: all, if it cannot be claimed.
+    fn visit_some(&mut self, owner: &'static ThreadHeap, rung: Retention, age: Age) -> Step {
+        let done = with_heap(owner, |heap| {
+            let (mut step, mut batch) = (Step::default(), Batch::new());
+            self.of_owner(owner, |pool| {
+                let visited = visit_pool(heap, pool, rung, age, &mut batch);
+                step.swept.add(visited.swept);
+                step.work += visited.work;
+                step.work < CLAIM_STEP_PAGES
+            });
+            // Before the heap is its owner's again, who may carve what is to be purged.
+            step.swept.bytes += batch.purge();
+            step
+        });
+        done.unwrap_or_else(|| {
+            self.of_owner(owner, |_| true);
+            Step { swept: Swept { bytes: 0, young: true }, ..Step::default() }
+        })
+    }
+
+    /// Takes out pools that `owner` owns, and calls `each` with them for as long as it says so.
+    fn of_owner(
+        &mut self,
+        owner: &'static ThreadHeap,
+        mut each: impl FnMut(&'static Pool) -> bool,
+    ) {
         for place in &mut self.pools[..self.used] {
             if let Some(pool) = *place
                 && ptr::eq(pool.owner(), owner.as_owner())
             {
                 *place = None;
-                each(pool);
+                if !each(pool) {
+                    return;
+                }
             }
         }
     }

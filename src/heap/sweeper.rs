@@ -12,7 +12,7 @@ use core::ffi::c_void;
 use core::ptr;
 
 use super::config;
-use super::{ledger, limit, registry, surplus, sweep};
+use super::{large_return, ledger, limit, registry, surplus, sweep};
 use crate::base::geometry::{DESERTED_LOOK_MS, SWEEPER_FROM_BYTES};
 use crate::policy::pace;
 use crate::sync::atomic::{
@@ -64,6 +64,16 @@ pub fn nudge() {
     }
 }
 
+/// Whether there is a thread that will sweep, or will be when something is free.
+pub fn comes() -> bool {
+    config::retention().waits()
+        && match STATE.load(Relaxed) {
+            REFUSED => false,
+            NONE => !STAYS,
+            _ => true,
+        }
+}
+
 #[cold]
 fn nudge_slow() {
     // SeqCst pairs with the one at the thread's end: either it sees this, or we see it gone.
@@ -112,6 +122,10 @@ fn start() {
 /// thread's slow path.
 #[cold]
 fn sweep_a_little() {
+    if large_return::owes() {
+        sweep::step_owed();
+        return;
+    }
     if UNDER_WAY.load(Relaxed) {
         if sweep::step_old().last {
             limit::look();
@@ -169,8 +183,11 @@ fn sleep(patience: u64) -> bool {
                 return false;
             }
             was_deserted = is_deserted;
+            while large_return::owes() {
+                sweep::step_owed();
+            }
             let nap = left.min(DESERTED_LOOK_MS);
-            sys::sleep_ms(nap);
+            sys::sleep_us(nap * 1000);
             left -= nap;
         }
         naps += 1;

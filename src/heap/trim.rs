@@ -1,9 +1,10 @@
 //! Giving back now: where policy and mechanism meet.
 
-use super::sweep::sweep_all;
+use super::sweep::{self, sweep_all};
 use super::thread_heap::ThreadHeap;
-use super::{config, local, span};
+use super::{config, large_return, local, span};
 use crate::base::class::SizeClass;
+use crate::base::geometry::STEP_PAGES;
 
 /// Gives back all that the rung in force lets go: of every heap, but for other threads' current
 /// pools, of the arenas and of the kept large blocks. Returns bytes that went to the system.
@@ -28,7 +29,85 @@ pub fn trim() -> usize {
     bytes + span::give_back_kept() + sweep_all().bytes
 }
 
+/// Giving back what [`trim`] does, a step at a time.
+#[derive(Default)]
+pub struct Round {
+    /// The class whose current pool is next to be let go.
+    class: usize,
+    /// Whether anything was done yet.
+    begun: bool,
+    /// Bytes given back.
+    pub given: usize,
+}
+
+/// What came of a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stepped {
+    /// The round is over.
+    Over,
+    /// More steps can follow.
+    More,
+    /// Another thread sweeps.
+    Busy,
+}
+
+/// Classes whose current pools one step lets go: each walks a list.
+const CLASSES_A_STEP: usize = 4;
+
+impl Round {
+    /// Before the first step.
+    pub const fn new() -> Round {
+        Round { class: 0, begun: false, given: 0 }
+    }
+
+    /// One step: gives back until it is `enough` bytes, or a step's work and `more` OS pages are done. Bytes given
+    /// back, and what is next.
+    pub fn step(&mut self, enough: usize, more: usize) -> (usize, Stepped) {
+        let rung = config::retention();
+        if !rung.classes_share() {
+            return (0, Stepped::Over);
+        }
+        if !core::mem::replace(&mut self.begun, true) {
+            sweep::begin_old();
+            self.given += span::give_back_kept();
+        }
+        // Whole mappings are the cheapest to give back.
+        let mut given = large_return::give_back_some(enough);
+        let own = local::own();
+        if !own.is_nobody() {
+            given += own.give_back_currents(&mut self.class);
+        }
+        let mut stepped = Stepped::More;
+        if given < enough {
+            let step = sweep::step_any(enough - given, STEP_PAGES + more);
+            stepped =
+                step.map_or(
+                    Stepped::Busy,
+                    |step| if step.last { Stepped::Over } else { Stepped::More },
+                );
+            given += step.map_or(0, |step| step.swept.bytes);
+        }
+        self.given += given;
+        (given, stepped)
+    }
+}
+
 impl ThreadHeap {
+    /// Lets go of some classes' current pools, from `class` on, and of some of what waits. Returns bytes that went
+    /// to the system. For the owner.
+    fn give_back_currents(&'static self, class: &mut usize) -> usize {
+        let _inside = self.enter();
+        self.outbox.send_all();
+        self.home.set(0);
+        let mut bytes = self.collect_pools(true).bytes;
+        for _ in 0..CLASSES_A_STEP {
+            let Some(next) = SizeClass::from_index(*class) else { break };
+            bytes += self.uninstall(next);
+            *class += 1;
+        }
+        bytes
+    }
+
     /// Lets go of everything this heap keeps that holds no used block, on a slow path that found the
     /// system without memory. Returns bytes that went to the system.
     pub fn give_back_kept(&'static self) -> usize {

@@ -296,6 +296,12 @@ impl ArenaSet {
         Some(arena)
     }
 
+    /// Ends the visit to one arena, of which nothing is given back.
+    pub fn leave(&mut self, mut arena: NonNull<Arena>) {
+        // SAFETY: a visited arena's record is alive, and the set is ours.
+        unsafe { arena.as_mut() }.visited = false;
+    }
+
     /// Ends the visit to one arena: its old free slots are purged if `purge`, or all of them if
     /// `at_once`; if
     /// nothing of it was in use for so long, and more than `empty_kept` arenas are empty, it leaves

@@ -15,7 +15,7 @@
 
 use super::retention::Retention;
 use crate::base::geometry::{
-    LIMIT_EASE, LIMIT_FULL, LIMIT_LOOK_MAX, LIMIT_LOOK_MIN, LIMIT_LOOKS, LIMIT_NEAR,
+    LIMIT_EASE, LIMIT_FAR_PART, LIMIT_FULL, LIMIT_LOOK_MAX, LIMIT_LOOK_MIN, LIMIT_LOOKS, LIMIT_NEAR,
 };
 
 /// Steps above the highest rung: the delay becomes a quarter, then nothing.
@@ -88,6 +88,11 @@ pub fn look_near(limit: usize) -> usize {
 /// Whether `wanted` bytes more, or what may come before the next look, would be above the limit.
 pub fn is_short(limit: usize, resident: usize, wanted: usize) -> bool {
     resident.saturating_add(wanted).saturating_add(look_near(limit)) > limit
+}
+
+/// Whether so much is resident above the limit that giving back in steps does not keep up.
+pub fn is_far_above(limit: usize, resident: usize) -> bool {
+    resident > limit.saturating_add(limit / LIMIT_FAR_PART)
 }
 
 /// Bytes that suffice when one purges: what is above the limit, and the ease below it.

@@ -62,11 +62,11 @@ pub fn spawn(body: extern "C" fn(*mut c_void) -> *mut c_void) -> bool {
     }
 }
 
-/// Sleeps for `ms` milliseconds.
-pub fn sleep_ms(ms: u64) {
+/// Sleeps for `us` microseconds.
+pub fn sleep_us(us: u64) {
     let time = libc::timespec {
-        tv_sec: (ms / 1000) as _,
-        tv_nsec: (ms % 1000 * 1_000_000) as libc::c_long,
+        tv_sec: (us / 1_000_000) as _,
+        tv_nsec: (us % 1_000_000 * 1000) as libc::c_long,
     };
     // SAFETY: a valid time; what is left of it is not asked for.
     let _ = unsafe { libc::nanosleep(&time, ptr::null_mut()) };

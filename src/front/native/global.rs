@@ -311,7 +311,7 @@ pub fn soft_limit() -> SoftLimit {
 /// Asks for another soft limit, or none. If more is resident, gives back at once what can be.
 pub fn set_soft_limit(limit: SoftLimit) {
     limit::set(limit);
-    limit::make_room(0);
+    limit::make_all_room();
 }
 
 /// The retention chosen. Near a soft limit a higher rung is in force: see
