@@ -429,3 +429,21 @@ fn every_byte_has_its_reason_while_the_sweeper_makes_room() {
         assert!(highwater::stats().soft_limit_purges > 0);
     });
 }
+
+#[test]
+fn no_single_call_near_the_limit_gives_everything_back() {
+    alone_with(&[("HIGHWATER_SWEEPER", "off"), LONG_DELAY], || {
+        drop(Burst::new(&HIGHWATER, BURST, 64));
+        let (limit, mut ballast, mut blocks, mut most) = (resident() + MIB, vec![], vec![], 0);
+        highwater::set_soft_limit(SoftLimit::bytes(limit));
+        for turn in 0..64_000 {
+            ballast.extend((turn % 500 == 0).then(|| Ballast::new(64 << 10)));
+            let before = resident();
+            // SAFETY: not of size 0.
+            blocks.push(unsafe { HIGHWATER.alloc(Layout::new::<[u64; 32]>()) });
+            most = most.max(before.saturating_sub(resident()));
+        }
+        assert!(resident() <= limit, "{} KiB above", (resident() - limit) >> 10);
+        assert!((1..=2 * MIB).contains(&most), "{} KiB in one call", most >> 10);
+    });
+}

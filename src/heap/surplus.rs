@@ -15,7 +15,7 @@ use super::thread_heap::ThreadHeap;
 use super::{config, large, large_return, ledger, local};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{
-    CLAIM_STEP_PAGES, RETURN_AFTER_MS, SLOT_SIZE, STEP_PAGES, SURPLUS_LEAST_PAGES, SURPLUS_SLOTS,
+    RETURN_AFTER_MS, SLOT_SIZE, STEP_PAGES, SURPLUS_LEAST_PAGES, SURPLUS_SLOTS,
 };
 use crate::mem::arena;
 use crate::mem::arena_set::ARENAS;
@@ -217,7 +217,7 @@ impl ThreadHeap {
         let (mut found, mut work) = (0, 0);
         for class in SizeClass::all() {
             while let Some(pool) = self.bin(class).partial[SPARSE].first() {
-                if found >= wanted || work >= CLAIM_STEP_PAGES {
+                if found >= wanted || work >= STEP_PAGES {
                     batch.purge();
                     return found;
                 }

@@ -369,7 +369,8 @@ impl Pools {
     /// Visits some of `owner`'s pools, which are then no longer among these: all, if it cannot be claimed.
     fn visit_some(&mut self, owner: &'static ThreadHeap, rung: Retention, age: Age) -> Step {
         let done = with_heap(owner, |heap| {
-            let (mut step, mut batch) = (Step::default(), Batch::new());
+            let mut step = Step { work: CLAIM_PAGES, ..Step::default() };
+            let mut batch = Batch::new();
             self.of_owner(owner, |pool| {
                 let visited = visit_pool(heap, pool, rung, age, &mut batch);
                 step.swept.add(visited.swept);
