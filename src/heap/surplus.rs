@@ -45,6 +45,8 @@ static WANTED: AtomicUsize = AtomicUsize::new(0);
 static RELUCTANCE: AtomicUsize = AtomicUsize::new(1);
 /// OS pages of events for which nothing was given back yet.
 static CARRIED: AtomicUsize = AtomicUsize::new(0);
+/// OS pages of surplus that are still to go: by the sweeper, or the next slow path without one.
+static OWED: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that spans and mappings freed since surplus was last given back for it.
 static SHRUNK: AtomicUsize = AtomicUsize::new(0);
 
@@ -133,13 +135,17 @@ pub fn large_freed(bytes: usize) {
         return;
     }
     let event = Event::Freed(pages_in(SHRUNK.swap(0, Relaxed)));
+    on_own_heap(|heap| give_back(event, heap));
+}
+
+/// Calls `work` on a slow path with the calling thread's heap, if it has one.
+fn on_own_heap<R>(work: impl FnOnce(Option<&'static ThreadHeap>) -> R) -> R {
     let heap = local::own();
     if heap.is_nobody() {
-        give_back(event, None);
-    } else {
-        let _inside = heap.enter();
-        give_back(event, Some(heap));
+        return work(None);
     }
+    let _inside = heap.enter();
+    work(Some(heap))
 }
 
 /// How much surplus there is when a mapping is freed.
@@ -195,12 +201,12 @@ impl ThreadHeap {
         }
     }
 
-    /// Gives back about `wanted` OS pages of this heap's pools: of sparse ones, then of empty ones.
-    fn give_back_own(&'static self, wanted: usize) {
+    /// Gives back about `wanted` OS pages of this heap's pools: of sparse ones, then of empty ones. Returns how many.
+    fn give_back_own(&'static self, wanted: usize) -> usize {
         let given = if config::retention().hollows() { self.hollow_sparse(wanted) } else { 0 };
         count_given(given);
         if given >= wanted {
-            return;
+            return given;
         }
         let mut left = wanted - given;
         self.release_empties(|pool| {
@@ -208,7 +214,7 @@ impl ThreadHeap {
             left = left.saturating_sub(pages_in(pool.slots() * SLOT_SIZE));
             more
         });
-        give_back_shared(wanted - given);
+        given + give_back_shared(wanted - given)
     }
 
     /// Purges about `wanted` OS pages of this heap's sparse pools. Returns how many.
@@ -273,10 +279,32 @@ fn give_back(event: Event, heap: Option<&'static ThreadHeap>) {
         return;
     }
     let step = owed.min(STEP_PAGES);
-    let given = give_back_shared(step);
-    if let Some(heap) = heap
-        && given < step
-    {
-        heap.give_back_own(step - given);
+    let given = give_back_by(step, heap);
+    // What did not fit into one step: of a large block, at once.
+    let more = matches!(event, Event::Freed(_)) && given >= step;
+    OWED.store(if more { owed - step } else { 0 }, Relaxed);
+}
+
+/// Gives back about `wanted` OS pages: of what no heap has, then of `heap`. Returns how many.
+fn give_back_by(wanted: usize, heap: Option<&'static ThreadHeap>) -> usize {
+    let given = give_back_shared(wanted);
+    match heap {
+        Some(heap) if given < wanted => given + heap.give_back_own(wanted - given),
+        _ => given,
+    }
+}
+
+/// Whether surplus is left that no step had room for.
+pub fn owes() -> bool {
+    OWED.load(Relaxed) > 0
+}
+
+/// A step of giving it back, if it is surplus still. Called outside slow paths' sections and locks.
+pub fn give_back_owed() {
+    let surplus = owed(Event::Freed(usize::MAX), free_bytes());
+    let owed = OWED.swap(0, Relaxed).min(surplus);
+    let step = owed.min(STEP_PAGES);
+    if on_own_heap(|heap| give_back_by(step, heap)) >= step {
+        OWED.store(owed - step, Relaxed);
     }
 }

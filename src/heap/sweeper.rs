@@ -122,8 +122,8 @@ fn start() {
 /// thread's slow path.
 #[cold]
 fn sweep_a_little() {
-    if large_return::owes() {
-        sweep::step_owed();
+    if owes() {
+        step_owed();
         return;
     }
     if UNDER_WAY.load(Relaxed) {
@@ -183,8 +183,8 @@ fn sleep(patience: u64) -> bool {
                 return false;
             }
             was_deserted = is_deserted;
-            while large_return::owes() {
-                sweep::step_owed();
+            while owes() {
+                step_owed();
             }
             let nap = left.min(DESERTED_LOOK_MS);
             sys::sleep_us(nap * 1000);
@@ -193,6 +193,18 @@ fn sleep(patience: u64) -> bool {
         naps += 1;
     }
     true
+}
+
+/// Whether something is to go at once that took too long for who freed it.
+fn owes() -> bool {
+    large_return::owes() || surplus::owes()
+}
+
+fn step_owed() {
+    match large_return::owes() {
+        true => sweep::step_owed(),
+        false => surplus::give_back_owed(),
+    }
 }
 
 /// What a working set that breathes may want again waits longest.
