@@ -41,7 +41,7 @@ const NEVER_SHRINK: Settings = &[("HIGHWATER_RETENTION", "never-shrink")];
 
 #[derive(Clone, Copy)]
 enum Work {
-    /// Blocks of 1 to 64 MiB, filled and freed.
+    /// Blocks of 1 to 256 MiB, filled and freed.
     Large,
     /// Many small blocks of sizes that change from round to round, all freed, in random order.
     Drops,
@@ -167,7 +167,7 @@ impl Work {
 
 fn large<A: GlobalAlloc>(timed: &mut Timed<'_, A>, scale: usize) {
     for round in 0..60 / scale.min(20) {
-        let size = MIB << (round % 7);
+        let size = MIB << (round % 9);
         let block = timed.alloc(size);
         // SAFETY: the block has this size, and is freed once.
         unsafe {

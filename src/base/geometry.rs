@@ -105,6 +105,13 @@ pub const SURPLUS_SLOTS: usize = 64;
 /// each, or as much of something else. 64 to 512: so that no caller waits for a millisecond.
 pub const STEP_PAGES: usize = 256;
 
+/// OS pages of a large block that one step unmaps: together they cost an eighth of what they cost by and by.
+pub const STEP_UNMAP_PAGES: usize = 8 * STEP_PAGES;
+
+/// Bytes of a large block up to which its surplus is unmapped by who frees it: some milliseconds, a tenth of what its first
+/// touches took, and nothing of it is there any more when its last user goes on. What is larger goes in steps.
+pub const UNMAP_AT_ONCE: usize = 64 << 20;
+
 /// The work after which a claimed heap goes back to its owner, who may wait for it. 32 to 256.
 pub const CLAIM_STEP_PAGES: usize = 64;
 
@@ -113,6 +120,9 @@ pub const BLOCKS_A_PAGE: usize = 16;
 
 /// Microseconds for which the sweeper sleeps between two steps. 0 to 1000: a sweep of a gigabyte takes some thousand.
 pub const STEP_REST_US: u64 = 50;
+
+/// Slots that become free until it does so again while it has not kept up. A small pool's worth.
+pub const SURPLUS_SLOTS_BEHIND: usize = SLOTS_PER_POOL;
 
 /// OS pages of surplus that one step gives back at the least. 1 to 64: fewer make more system calls.
 pub const SURPLUS_LEAST_PAGES: usize = 16;

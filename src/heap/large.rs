@@ -8,9 +8,10 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 
 use super::large_index::Index;
-use super::large_return::{give_back_kept, unmap_or_keep};
+use super::large_return::{give_back_kept, give_back_owed, unmap_or_keep};
 use super::surplus::{self, Surplus, Taker};
 use super::{config, ledger, limit, sweeper};
+use crate::base::geometry::UNMAP_AT_ONCE;
 use crate::mem::store::Store;
 use crate::policy::retention::Retention;
 use crate::sync::lock::{Mutex, RawLock};
@@ -229,7 +230,8 @@ pub unsafe fn free(start: NonNull<u8>) -> bool {
     let fits = bytes <= bound;
     let surplus = if fits { surplus::with_freed_mapping(bytes) } else { Surplus::Whole };
     record.resident = bytes;
-    if surplus == Surplus::Whole && !sweeper::comes() {
+    let at_once = bytes <= UNMAP_AT_ONCE || !sweeper::comes();
+    if surplus == Surplus::Whole && at_once {
         large.forget(record);
         drop(large);
         // SAFETY: the caller gave the block up, and no record names it.
@@ -244,6 +246,10 @@ pub unsafe fn free(start: NonNull<u8>) -> bool {
         drop(large);
         if is_over {
             give_back_kept(bound);
+        }
+        if surplus == Surplus::Whole {
+            give_back_owed();
+            sweeper::call();
         }
     }
     if surplus != Surplus::None {

@@ -6,12 +6,17 @@ use core::ptr::NonNull;
 use super::large::{LARGE, LargeBlocks, Mapping};
 use super::surplus::{self, Taker};
 use super::sweep::Swept;
-use crate::base::geometry::STEP_PAGES;
+use crate::base::geometry::STEP_UNMAP_PAGES;
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::sys;
 
 /// Whether kept mappings are to go at once.
 static OWES: AtomicBool = AtomicBool::new(false);
+
+/// Bytes that one step unmaps.
+fn step_bytes() -> usize {
+    STEP_UNMAP_PAGES * sys::page_size()
+}
 
 /// Purges at most `wanted` OS pages of kept mappings. Returns how many.
 pub fn purge_kept(wanted: usize) -> usize {
@@ -35,7 +40,7 @@ pub fn give_back_kept(bound: usize) -> usize {
 
 /// Unmaps at most `wanted` bytes of kept mappings, of the largest first, in one step. Returns bytes given back.
 pub fn give_back_some(wanted: usize) -> usize {
-    let step = STEP_PAGES * sys::page_size();
+    let step = step_bytes();
     Part::of_largest(|large| large.kept_bytes.min(wanted).min(step)).map_or(0, Part::unmap)
 }
 
@@ -46,7 +51,7 @@ pub fn owes() -> bool {
 
 /// A step of giving back what is to go at once.
 pub fn give_back_owed() {
-    let step = STEP_PAGES * sys::page_size();
+    let step = step_bytes();
     let part = Part::of_largest(|large| {
         // What was reused meanwhile is no longer owed.
         let owed = large.owed.min(large.kept_bytes);
@@ -67,7 +72,7 @@ pub fn give_back_some_old(at_once: bool) -> (Swept, bool) {
         large.age();
         return (Swept { bytes: 0, young }, true);
     };
-    let part = large.cut_off(record, STEP_PAGES * sys::page_size());
+    let part = large.cut_off(record, step_bytes());
     drop(large);
     let bytes = part.unmap();
     (Swept { bytes, young: false }, bytes == 0)

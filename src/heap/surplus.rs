@@ -16,6 +16,7 @@ use super::{config, large, large_return, ledger, local};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{
     RETURN_AFTER_MS, SLOT_SIZE, STEP_PAGES, SURPLUS_LEAST_PAGES, SURPLUS_SLOTS,
+    SURPLUS_SLOTS_BEHIND,
 };
 use crate::mem::arena;
 use crate::mem::arena_set::ARENAS;
@@ -225,6 +226,10 @@ impl ThreadHeap {
             while let Some(pool) = self.bin(class).partial[SPARSE].first() {
                 if found >= wanted || work >= STEP_PAGES {
                     batch.purge();
+                    if found < wanted {
+                        // More is to be looked through than a step may: the next one comes sooner.
+                        self.shrunk.set((SURPLUS_SLOTS - SURPLUS_SLOTS_BEHIND) as u32);
+                    }
                     return found;
                 }
                 work += work_of(pool);

@@ -39,6 +39,8 @@ static UNDER_WAY: AtomicBool = AtomicBool::new(false);
 const STAYS: bool = cfg!(feature = "malloc");
 /// 1 while the thread that stays has nothing to do, and sleeps.
 static RESTING: AtomicU32 = AtomicU32::new(0);
+/// 1 if the thread is called, though it would sleep on.
+static CALLED: AtomicU32 = AtomicU32::new(0);
 /// Before this time no thread that stays is started: a forked child has time to become another program.
 static NOT_BEFORE_MS: AtomicU64 = AtomicU64::new(0);
 
@@ -61,6 +63,13 @@ pub fn nudge() {
     }
     if STATE.load(Relaxed) == REFUSED {
         sweep_a_little();
+    }
+}
+
+/// Says that something is to go at once. The thread comes if it sleeps between two sweeps; [`nudge`] starts one.
+pub fn call() {
+    if STATE.load(Relaxed) == RUNNING && CALLED.swap(1, Relaxed) == 0 {
+        sys::wake_one(&CALLED);
     }
 }
 
@@ -183,12 +192,13 @@ fn sleep(patience: u64) -> bool {
                 return false;
             }
             was_deserted = is_deserted;
+            CALLED.store(0, Relaxed);
             while owes() {
                 step_owed();
             }
             let nap = left.min(DESERTED_LOOK_MS);
-            sys::sleep_us(nap * 1000);
-            left -= nap;
+            // Who is called often sleeps on: what is young is not old yet.
+            left -= if sys::nap_us(&CALLED, nap * 1000) { nap } else { 1 };
         }
         naps += 1;
     }

@@ -17,6 +17,13 @@ impl Drop for KeptErrno {
     }
 }
 
+/// The calling thread's error number.
+#[cfg(target_os = "linux")]
+pub fn errno() -> c_int {
+    // SAFETY: the calling thread's own word.
+    unsafe { *place() }
+}
+
 /// Sets the calling thread's error number.
 pub fn set_errno(code: c_int) {
     // SAFETY: the calling thread's own word.

@@ -62,12 +62,15 @@ pub fn spawn(body: extern "C" fn(*mut c_void) -> *mut c_void) -> bool {
     }
 }
 
+/// So many microseconds.
+pub fn duration(us: u64) -> libc::timespec {
+    let nanoseconds = (us % 1_000_000 * 1000) as libc::c_long;
+    libc::timespec { tv_sec: (us / 1_000_000) as _, tv_nsec: nanoseconds }
+}
+
 /// Sleeps for `us` microseconds.
 pub fn sleep_us(us: u64) {
-    let time = libc::timespec {
-        tv_sec: (us / 1_000_000) as _,
-        tv_nsec: (us % 1_000_000 * 1000) as libc::c_long,
-    };
+    let time = duration(us);
     // SAFETY: a valid time; what is left of it is not asked for.
     let _ = unsafe { libc::nanosleep(&time, ptr::null_mut()) };
 }

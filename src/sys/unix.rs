@@ -178,6 +178,31 @@ pub fn wait(word: &AtomicU32, value: u32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, forever) };
 }
 
+/// Sleeps for `us` microseconds, or until `word`, which holds 0, is changed and woken: then false.
+#[cfg(target_os = "linux")]
+pub fn nap_us(word: &AtomicU32, us: u64) -> bool {
+    let time = super::duration(us);
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    let _errno = super::keep_errno();
+    // SAFETY: the word and the time outlive the call; the kernel only reads them.
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, 0, &time) } == 0;
+    if woken || super::errno() == libc::EAGAIN {
+        return false;
+    }
+    if super::errno() != libc::ETIMEDOUT {
+        // Who naps must not come back at once.
+        super::sleep_us(us);
+    }
+    true
+}
+
+/// Sleeps for `us` microseconds: true.
+#[cfg(not(target_os = "linux"))]
+pub fn nap_us(_: &AtomicU32, us: u64) -> bool {
+    super::sleep_us(us);
+    true
+}
+
 /// Wakes one sleeper on `word`.
 #[cfg(target_os = "linux")]
 pub fn wake_one(word: &AtomicU32) {
