@@ -8,7 +8,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 
 use super::large_index::Index;
-use super::large_return::{give_back_kept, give_back_owed, unmap_or_keep};
+use super::large_return::{give_back_kept, give_back_over, give_back_owed, unmap_or_keep};
 use super::surplus::{self, Surplus, Taker};
 use super::{config, ledger, limit, sweeper};
 use crate::base::geometry::UNMAP_AT_ONCE;
@@ -17,6 +17,7 @@ use crate::policy::retention::Retention;
 use crate::sync::lock::{Mutex, RawLock};
 use crate::sync::word::WordSize;
 use crate::sys;
+use parking_lot::lock_api;
 
 pub(super) static LARGE: Mutex<LargeBlocks> = Mutex::from_raw(
     <RawLock as parking_lot::lock_api::RawMutex>::INIT,
@@ -97,6 +98,8 @@ pub(super) struct LargeBlocks {
 
 // SAFETY: the pointers are to records in the set's own store.
 unsafe impl Send for LargeBlocks {}
+
+type Guard<'a> = lock_api::MutexGuard<'a, RawLock, LargeBlocks>;
 
 /// What [`totals`] tells, in bytes but for the first.
 pub struct Totals {
@@ -230,26 +233,14 @@ pub unsafe fn free(start: NonNull<u8>) -> bool {
     let fits = bytes <= bound;
     let surplus = if fits { surplus::with_freed_mapping(bytes) } else { Surplus::Whole };
     record.resident = bytes;
-    let at_once = bytes <= UNMAP_AT_ONCE || !sweeper::comes();
-    if surplus == Surplus::Whole && at_once {
-        large.forget(record);
-        drop(large);
-        // SAFETY: the caller gave the block up, and no record names it.
-        let given = unsafe { unmap_or_keep(start, bytes) };
-        surplus::gave_mappings(if fits { given } else { 0 });
+    if surplus == Surplus::Whole {
+        free_surplus(large, record, fits);
     } else {
         large.keep(record);
-        if surplus == Surplus::Whole {
-            large.owe(bytes);
-        }
-        let is_over = large.kept_bytes > bound.saturating_add(large.owed);
+        let is_over = large.kept_bytes > bound;
         drop(large);
         if is_over {
-            give_back_kept(bound);
-        }
-        if surplus == Surplus::Whole {
-            give_back_owed();
-            sweeper::call();
+            give_back_over(bound);
         }
     }
     if surplus != Surplus::None {
@@ -257,6 +248,26 @@ pub unsafe fn free(start: NonNull<u8>) -> bool {
     }
     sweeper::nudge();
     true
+}
+
+/// The rest of [`free`] for a block that is surplus as a whole: unmapped, or owed if it is large and the sweeper comes.
+/// `was_kept`: it would have been, but for that.
+#[cold]
+fn free_surplus(mut large: Guard<'_>, record: Loose, was_kept: bool) {
+    let bytes = record.bytes;
+    if bytes <= UNMAP_AT_ONCE || !sweeper::comes() {
+        let (start, bytes) = large.forget(record);
+        drop(large);
+        // SAFETY: the caller of `free` gave the block up, and no record names it.
+        let given = unsafe { unmap_or_keep(start, bytes) };
+        surplus::gave_mappings(if was_kept { given } else { 0 });
+    } else {
+        large.keep(record);
+        large.owe(bytes);
+        drop(large);
+        give_back_owed();
+        sweeper::call();
+    }
 }
 
 /// Bytes mapped for the large block at `start`; `None` if there is none.

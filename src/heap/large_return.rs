@@ -38,6 +38,18 @@ pub fn give_back_kept(bound: usize) -> usize {
     given
 }
 
+/// As [`give_back_kept`], but for what is to go anyhow.
+#[cold]
+pub fn give_back_over(bound: usize) {
+    let over =
+        |large: &mut LargeBlocks| large.kept_bytes.saturating_sub(bound.saturating_add(large.owed));
+    while let Some(part) = Part::of_largest(over) {
+        if part.unmap() == 0 {
+            return;
+        }
+    }
+}
+
 /// Unmaps at most `wanted` bytes of kept mappings, of the largest first, in one step. Returns bytes given back.
 pub fn give_back_some(wanted: usize) -> usize {
     let step = step_bytes();
