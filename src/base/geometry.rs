@@ -158,8 +158,8 @@ pub const LIMIT_READ_EVERY_MS: u64 = 1000;
 /// Bytes of stack of the sweeper's thread. At least 64 KiB with the system's own needs.
 pub const SWEEPER_STACK: usize = 128 << 10;
 
-/// Milliseconds after which the sweeper looks whether any thread has a heap; when none has twice in a row, it
-/// ends: a process whose threads have all ended lives so long at the most.
+/// Milliseconds after which the sweeper looks whether any thread has a heap. When none has twice in a row, it gives
+/// all back and ends: a process whose threads have all ended lives on for about twice as long at the most.
 pub const DESERTED_LOOK_MS: u64 = 50;
 
 /// Bytes mapped from which a program that is served by `malloc` gets a sweeper. Smaller ones have

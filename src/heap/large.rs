@@ -14,10 +14,9 @@ use super::{config, ledger, limit, sweeper};
 use crate::base::geometry::UNMAP_AT_ONCE;
 use crate::mem::store::Store;
 use crate::policy::retention::Retention;
-use crate::sync::lock::{Mutex, RawLock};
+use crate::sync::lock::{Mutex, MutexGuard, RawLock};
 use crate::sync::word::WordSize;
 use crate::sys;
-use parking_lot::lock_api;
 
 pub(super) static LARGE: Mutex<LargeBlocks> = Mutex::from_raw(
     <RawLock as parking_lot::lock_api::RawMutex>::INIT,
@@ -99,8 +98,6 @@ pub(super) struct LargeBlocks {
 // SAFETY: the pointers are to records in the set's own store.
 unsafe impl Send for LargeBlocks {}
 
-type Guard<'a> = lock_api::MutexGuard<'a, RawLock, LargeBlocks>;
-
 /// What [`totals`] tells, in bytes but for the first.
 pub struct Totals {
     /// Live large blocks.
@@ -170,7 +167,7 @@ fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
     limit::grew(bytes);
     let align = align.max(sys::page_size());
     let start = sys::map_aligned(bytes, align).or_else(|| {
-        give_back_kept(0);
+        give_back_kept();
         sys::map_aligned(bytes, align)
     })?;
     let mut large = LARGE.lock();
@@ -251,16 +248,18 @@ pub unsafe fn free(start: NonNull<u8>) -> bool {
 }
 
 /// The rest of [`free`] for a block that is surplus as a whole: unmapped, or owed if it is large and the sweeper comes.
-/// `was_kept`: it would have been, but for that.
+/// `was_kept`: it would have been kept, but for that.
 #[cold]
-fn free_surplus(mut large: Guard<'_>, record: Loose, was_kept: bool) {
+fn free_surplus(mut large: MutexGuard<'_, LargeBlocks>, record: Loose, was_kept: bool) {
     let bytes = record.bytes;
+    if was_kept {
+        surplus::gave_mapping(bytes);
+    }
     if bytes <= UNMAP_AT_ONCE || !sweeper::comes() {
         let (start, bytes) = large.forget(record);
         drop(large);
-        // SAFETY: the caller of `free` gave the block up, and no record names it.
-        let given = unsafe { unmap_or_keep(start, bytes) };
-        surplus::gave_mappings(if was_kept { given } else { 0 });
+        // SAFETY: `free`'s caller gave the block up; its record was just forgotten.
+        unsafe { unmap_or_keep(start, bytes) };
     } else {
         large.keep(record);
         large.owe(bytes);

@@ -46,6 +46,7 @@ impl LargeBlocks {
 
     /// Keeps a mapping. If classes share, it becomes one with a kept neighbour.
     pub(super) fn keep(&mut self, mut record: Loose) {
+        record.old = false;
         if !self.kept.is_null() && config::retention().classes_share() {
             if record.is_resident()
                 && let Some(behind) = self.take_least(|kept| kept.follows(&record).then_some(0))
@@ -78,15 +79,13 @@ impl LargeBlocks {
         let start = unsafe { record.start.add(front) };
         record.bytes = front;
         record.resident = record.resident.min(front);
-        let old = record.old;
         self.keep_apart(record);
-        // SAFETY: just kept, and the set is ours.
-        unsafe { (*self.kept).old = old };
         Part { start, bytes }
     }
 
+    /// Keeps a mapping by itself, as old as its record says.
     fn keep_apart(&mut self, mut record: Loose) {
-        (record.requested, record.old, record.next) = (0, false, self.kept);
+        (record.requested, record.next) = (0, self.kept);
         self.kept_bytes += record.bytes;
         IDLE_BYTES.set(IDLE_BYTES.get() + record.resident);
         self.kept = record.0.as_ptr();

@@ -25,29 +25,26 @@ pub fn purge_kept(wanted: usize) -> usize {
     pages
 }
 
-/// Unmaps kept mappings, the largest first, until at most `bound` bytes are kept. Returns bytes
-/// given back.
-pub fn give_back_kept(bound: usize) -> usize {
+/// Unmaps all kept mappings, the largest first. Returns bytes given back.
+pub fn give_back_kept() -> usize {
+    give_back_above(|_| 0)
+}
+
+/// Unmaps kept mappings until at most `bound` bytes are kept, beside those that are to go anyhow.
+#[cold]
+pub fn give_back_over(bound: usize) {
+    give_back_above(|large| bound.saturating_add(large.owed));
+}
+
+fn give_back_above(bound: impl Fn(&LargeBlocks) -> usize) -> usize {
     let mut given = 0;
-    while let Some(part) = Part::of_largest(|large| large.kept_bytes.saturating_sub(bound)) {
+    while let Some(part) = Part::of_largest(|large| large.kept_bytes.saturating_sub(bound(large))) {
         match part.unmap() {
             0 => return given,
             bytes => given += bytes,
         }
     }
     given
-}
-
-/// As [`give_back_kept`], but for what is to go anyhow.
-#[cold]
-pub fn give_back_over(bound: usize) {
-    let over =
-        |large: &mut LargeBlocks| large.kept_bytes.saturating_sub(bound.saturating_add(large.owed));
-    while let Some(part) = Part::of_largest(over) {
-        if part.unmap() == 0 {
-            return;
-        }
-    }
 }
 
 /// Unmaps at most `wanted` bytes of kept mappings, of the largest first, in one step. Returns bytes given back.
@@ -72,7 +69,8 @@ pub fn give_back_owed() {
         OWES.store(large.owed > 0, Relaxed);
         now
     });
-    surplus::gave_mappings(part.map_or(0, Part::unmap));
+    // If the system refuses it, it is kept, and no longer owed.
+    let _ = part.map(Part::unmap);
 }
 
 /// Unmaps some of the kept mappings that were kept at the last visit already, or of all if `at_once`: about one

@@ -171,8 +171,8 @@ pub fn with_freed_mapping(bytes: usize) -> Surplus {
     }
 }
 
-/// `bytes` of mappings went because they were surplus.
-pub fn gave_mappings(bytes: usize) {
+/// A mapping of `bytes` goes because it is surplus.
+pub fn gave_mapping(bytes: usize) {
     gave_up(Taker::Large, bytes);
     count_given(pages_in(bytes));
 }

@@ -93,7 +93,7 @@ pub fn sweep_all() -> Swept {
 
 /// Gives back what is old, a step at a time: a fork, or another sweep, can come between.
 pub fn sweep_old() -> Swept {
-    begin_old();
+    begin();
     let mut swept = Swept::default();
     loop {
         let step = SWEEPING.lock().steps(Age::Old, 0, CLAIM_STEP_PAGES);
@@ -107,8 +107,8 @@ pub fn sweep_old() -> Swept {
     }
 }
 
-/// Begins anew.
-pub fn begin_old() {
+/// Begins [`sweep_old`] anew.
+pub fn begin() {
     SWEEPING.lock().begin();
 }
 
@@ -124,10 +124,14 @@ pub fn step_owed() {
     large_return::give_back_owed();
 }
 
-/// Goes on where the last sweep stopped, whatever is old or not, until `enough` bytes are given back or `work`
+/// Goes on where the last step stopped, or begins `anew`, whatever is old or not, until `enough` bytes are given back or `work`
 /// OS pages were given back or looked through; `None` if another thread sweeps.
-pub fn step_any(enough: usize, work: usize) -> Option<Step> {
-    Some(SWEEPING.try_lock()?.steps(Age::Any, enough, work))
+pub fn step_any(anew: bool, enough: usize, work: usize) -> Option<Step> {
+    let mut sweep = SWEEPING.try_lock()?;
+    if anew {
+        sweep.begin();
+    }
+    Some(sweep.steps(Age::Any, enough, work))
 }
 
 impl Sweep {

@@ -68,7 +68,8 @@ pub fn nudge() {
 
 /// Says that something is to go at once. The thread comes if it sleeps between two sweeps; [`nudge`] starts one.
 pub fn call() {
-    if STATE.load(Relaxed) == RUNNING && CALLED.swap(1, Relaxed) == 0 {
+    // AcqRel pairs with the one in `sleep`: either that sees what is to go, or we see that it has looked, and wake it.
+    if STATE.load(Relaxed) == RUNNING && CALLED.swap(1, AcqRel) == 0 {
         sys::wake_one(&CALLED);
     }
 }
@@ -100,6 +101,7 @@ fn wake() {
 /// Says that no thread has a heap any more: where the thread rests, nothing else would have it end.
 pub fn deserted() {
     if STAYS {
+        // SeqCst pairs with the one in `rest`, as in `nudge_slow`.
         DIRTY.store(true, SeqCst);
         wake();
     }
@@ -146,7 +148,7 @@ fn sweep_a_little() {
     let next = now + pace::visit_every_ms(config::return_after_ms()) * patience_for_breath();
     if now >= due && DUE_MS.compare_exchange(due, next, AcqRel, Relaxed).is_ok() {
         DIRTY.store(false, Relaxed);
-        sweep::begin_old();
+        sweep::begin();
         UNDER_WAY.store(true, Relaxed);
     }
 }
@@ -192,7 +194,8 @@ fn sleep(patience: u64) -> bool {
                 return false;
             }
             was_deserted = is_deserted;
-            CALLED.store(0, Relaxed);
+            // AcqRel pairs with the one in `call`.
+            CALLED.swap(0, AcqRel);
             while owes() {
                 step_owed();
             }
@@ -248,6 +251,7 @@ pub fn forget() {
     }
     DIRTY.store(false, Relaxed);
     RESTING.store(0, Relaxed);
+    CALLED.store(0, Relaxed);
     if STAYS {
         NOT_BEFORE_MS.store(sys::now_ms() + config::return_after_ms(), Relaxed);
     }

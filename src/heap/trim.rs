@@ -30,11 +30,10 @@ pub fn trim() -> usize {
 }
 
 /// Giving back what [`trim`] does, a step at a time.
-#[derive(Default)]
 pub struct Round {
     /// The class whose current pool is next to be let go.
     class: usize,
-    /// Whether anything was done yet.
+    /// Whether the sweep was begun.
     begun: bool,
     /// Bytes given back.
     pub given: usize,
@@ -67,8 +66,7 @@ impl Round {
         if !rung.classes_share() {
             return (0, Stepped::Over);
         }
-        if !core::mem::replace(&mut self.begun, true) {
-            sweep::begin_old();
+        if !self.begun {
             self.given += span::give_back_kept();
         }
         // Whole mappings are the cheapest to give back.
@@ -79,13 +77,14 @@ impl Round {
         }
         let mut stepped = Stepped::More;
         if given < enough {
-            let step = sweep::step_any(enough - given, STEP_PAGES + more);
-            stepped =
-                step.map_or(
-                    Stepped::Busy,
-                    |step| if step.last { Stepped::Over } else { Stepped::More },
-                );
-            given += step.map_or(0, |step| step.swept.bytes);
+            stepped = match sweep::step_any(!self.begun, enough - given, STEP_PAGES + more) {
+                None => Stepped::Busy,
+                Some(step) => {
+                    self.begun = true;
+                    given += step.swept.bytes;
+                    if step.last { Stepped::Over } else { Stepped::More }
+                }
+            };
         }
         self.given += given;
         (given, stepped)

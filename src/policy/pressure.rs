@@ -210,6 +210,13 @@ mod tests {
     }
 
     #[test]
+    fn a_thirty_second_part_above_the_limit_is_far_and_an_infinite_one_never_is() {
+        assert!(!is_far_above(LIMIT, LIMIT + LIMIT / 32));
+        assert!(is_far_above(LIMIT, LIMIT + LIMIT / 32 + 1));
+        assert!(!is_far_above(usize::MAX, usize::MAX));
+    }
+
+    #[test]
     fn a_huge_limit_is_seldom_looked_at_and_a_near_one_often() {
         assert_eq!(look_after(LIMIT, 0), 40 * MIB);
         assert_eq!(look_after(LIMIT, 90 * MIB), LIMIT / LIMIT_LOOKS);

@@ -12,6 +12,8 @@ use crate::sys;
 
 /// A mutex that can be used inside the allocator.
 pub type Mutex<T> = lock_api::Mutex<RawLock, T>;
+/// What holds one.
+pub type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawLock, T>;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
