@@ -43,10 +43,17 @@ const BLOCK_BYTES: usize = 3000;
 
 /// What a handler may do: write to memory that it was given, make system calls that are allowed in
 /// one, keep the error number.
-extern "C" fn handler(_: i32) {
-    // SAFETY: async-signal-safe calls; the block is this handler's, and its bytes are atomics.
+extern "C" fn handler(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: async-signal-safe calls; the block is this handler's, and its bytes are atomics; the context
+    // is the interrupted thread's.
     unsafe {
         let errno = *libc::__errno_location();
+        // The system's first choice for what is sent to a process is its first thread, which here only
+        // waits: from now on the others have it.
+        if libc::gettid() == libc::getpid() {
+            let context = &mut *context.cast::<libc::ucontext_t>();
+            libc::sigaddset(&mut context.uc_sigmask, libc::SIGALRM);
+        }
         ARRIVED.fetch_add(1, Relaxed);
         if INSIDE.try_with(Cell::get).unwrap_or(false) {
             ARRIVED_INSIDE.fetch_add(1, Relaxed);
@@ -70,8 +77,9 @@ fn handle(signal: i32, flags: i32) {
     // SAFETY: a handler that only does what handlers may do.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = handler as extern "C" fn(i32) as usize;
-        action.sa_flags = flags;
+        let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) = handler;
+        action.sa_sigaction = handler as usize;
+        action.sa_flags = flags | libc::SA_SIGINFO;
         assert_eq!(libc::sigaction(signal, &action, ptr::null_mut()), 0);
     }
 }
