@@ -118,6 +118,13 @@ pub const CLAIM_STEP_PAGES: usize = 64;
 /// Blocks of a list that are looked through while one OS page is given back: each may be in no cache.
 pub const BLOCKS_A_PAGE: usize = 16;
 
+/// The work of claiming a heap, in OS pages given back.
+pub const CLAIM_PAGES: usize = 4;
+
+/// Classes whose current pools are let go in one step: each has a list to be walked, of 16 KiB with few exceptions.
+/// 2 to 16: each step under a claim has two barriers.
+pub const CURRENTS_A_STEP: usize = 4;
+
 /// Microseconds for which the sweeper sleeps between two steps. 0 to 1000: a sweep of a gigabyte takes some thousand.
 pub const STEP_REST_US: u64 = 50;
 

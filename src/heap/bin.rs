@@ -1,39 +1,11 @@
-//! A bin: one heap's pools of one class, but for the current one's list, which stands apart.
+//! A bin: one heap's pools of one class, but for the current one, which stands apart (`current.rs`).
 
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 
 use crate::base::class::SizeClass;
-use crate::mem::block::Block;
 use crate::mem::pool::{BANDS, HOLLOW, Pool};
 use crate::sync::word::{Word32, WordPtr, WordSize};
-
-/// The current pool of a bin: all that the fast path of a class reads and writes.
-pub struct Current {
-    /// Free blocks of the current pool; null if there is none or it is exhausted.
-    pub free: WordPtr<Block>,
-    /// Where the current pool starts; [`Current::NOWHERE`] if there is none.
-    pub base: WordSize,
-}
-
-impl Current {
-    /// An address from which no block is less than a pool away: the middle of the address space,
-    /// where user memory ends.
-    pub const NOWHERE: usize = 1 << (usize::BITS - 1);
-
-    pub const fn none() -> Self {
-        Self { free: WordPtr::new(ptr::null_mut()), base: WordSize::new(Self::NOWHERE) }
-    }
-
-    /// The current pool's record.
-    pub fn pool(&self) -> Option<&'static Pool> {
-        match self.base.get() {
-            Self::NOWHERE => None,
-            // SAFETY: a current pool's arena is mapped.
-            start => Some(unsafe { Pool::at(start).as_ref() }),
-        }
-    }
-}
 
 /// A bin's other pools, and what the bin has not published yet.
 pub struct Bin {

@@ -12,10 +12,15 @@ impl ThreadHeap {
     }
 
     /// As [`ThreadHeap::enter`] for the shortest of slow paths, to a pool of `owner`'s: false if that is
-    /// another heap, or this one is claimed. Ends with [`ThreadHeap::leave`] or [`ThreadHeap::resume`].
+    /// another heap, or this one was claimed. Ends with [`ThreadHeap::leave`] or [`ThreadHeap::resume`].
     #[inline(always)]
     pub fn try_enter(&self, owner: *mut Owner) -> bool {
         self.tenancy.try_enter(owner.addr())
+    }
+
+    /// Waits while the heap is claimed; [`ThreadHeap::try_enter`] then goes on, and current pools are as they seem.
+    pub fn renew(&self) {
+        self.tenancy.renew(self.as_owner().addr());
     }
 
     /// The owner leaves what it entered by [`ThreadHeap::try_enter`].

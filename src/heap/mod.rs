@@ -4,6 +4,7 @@
 pub mod bin;
 pub mod claim;
 pub mod config;
+pub mod current;
 pub mod fork;
 pub mod inbox;
 pub mod large;
@@ -35,4 +36,5 @@ pub mod tenancy;
 pub mod thread_heap;
 pub mod trim;
 pub mod vacancy;
+mod visit;
 pub mod watch;

@@ -61,8 +61,8 @@ impl ThreadHeap {
         }
     }
 
-    /// Takes in what other threads freed of some pools. A claimer does not touch current pools, and
-    /// so leaves what waits for them.
+    /// Takes in what other threads freed of some pools. A claimer leaves what waits for current pools,
+    /// whose lists are the fast path's.
     pub fn collect_pools(&'static self, is_owner: bool) -> Collected {
         self.inbox.refill();
         let (mut bytes, mut blocks) = (0, 0);
@@ -122,7 +122,7 @@ impl ThreadHeap {
     /// Carves more of the current pool: one OS page's worth in the first pool of a class, so that
     /// little is touched for few blocks; all of it in further ones.
     fn carve_current(&self, class: SizeClass) -> bool {
-        let Some(pool) = self.current(class).pool() else {
+        let Some(pool) = self.current_pool(class) else {
             return false;
         };
         if pool.is_all_carved(class) {
@@ -154,11 +154,11 @@ impl ThreadHeap {
 
     /// The current pool is exhausted, so it is full.
     fn leave_current(&self, class: SizeClass) {
-        let current = self.current(class);
-        if let Some(pool) = current.pool() {
+        if let Some(pool) = self.current_pool(class) {
             pool.set_used(class, class.capacity());
             pool.set_state(State::Full);
-            current.base.set(super::bin::Current::NOWHERE);
+            pool.forget_seen();
+            self.current(class).clear();
         }
     }
 
@@ -188,7 +188,7 @@ impl ThreadHeap {
         ledger::class(class).pools.add(1);
         let bin = self.bin(class);
         bin.pools.set(bin.pools.get() + 1);
-        self.current(class).base.set(pool.start().addr().get());
+        self.current(class).set_base(pool.start().addr().get());
         self.carve_current(class);
         surplus::grew(Taker::Class(class), grown * SLOT_SIZE);
         self.grew(grown);
@@ -210,7 +210,7 @@ impl ThreadHeap {
         pool.set_state(State::Current);
         pool.forget_seen();
         current.free.set(free);
-        current.base.set(pool.start().addr().get());
+        current.set_base(pool.start().addr().get());
         if free.is_null() {
             self.carve_current(class);
         }

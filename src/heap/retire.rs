@@ -8,7 +8,7 @@ use super::{config, ledger};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, EMPTY_SLOTS_KEPT, SLOT_SIZE, SLOTS_PER_ARENA};
 use crate::mem::arena_set::{ARENAS, ArenaSet, Vacated};
-use crate::mem::block;
+use crate::mem::block::{self, Block};
 use crate::mem::pool::{Pool, State};
 
 /// Where the arena of a pool starts.
@@ -89,7 +89,7 @@ impl ThreadHeap {
         }
         self.slots_given.set(0);
         let pinning = SizeClass::all().filter(|&class| {
-            let pool = self.current(class).pool();
+            let pool = self.current_pool(class);
             pool.is_some_and(|pool| arena_of(pool) != self.home.get())
         });
         pinning.map(|class| self.uninstall_if_unused(class)).sum()
@@ -151,26 +151,36 @@ impl ThreadHeap {
     /// The current pool of `class` leaves if none of its blocks is used. Returns bytes that went to
     /// the system.
     pub fn uninstall_if_unused(&'static self, class: SizeClass) -> usize {
-        let current = self.current(class);
-        let Some(pool) = current.pool() else { return 0 };
+        let Some(pool) = self.current_pool(class) else { return 0 };
         // SAFETY: the current list is this heap's, and this is its thread.
-        let free = unsafe { block::length(current.free.get()) };
+        let free = unsafe { block::length(self.current(class).free.get()) };
         if free + pool.absent() == pool.carved() { self.uninstall(class) } else { 0 }
     }
 
     /// The current pool of `class` becomes one of the others, or leaves if it is empty. Returns bytes
     /// that went to the system.
     pub fn uninstall(&'static self, class: SizeClass) -> usize {
-        let current = self.current(class);
-        let Some(pool) = current.pool() else { return 0 };
-        self.settle(class);
-        let free = current.free.get();
-        // SAFETY: the current list is this heap's, and this is its thread.
-        let used = pool.carved() - pool.absent() - unsafe { block::length(free) };
+        let Some(pool) = self.current_pool(class) else { return 0 };
+        let free = self.current(class).free.get();
+        self.current(class).clear();
+        self.relist_uninstalled(pool, class, free)
+    }
+
+    /// Puts a pool of `class` where it belongs that is not the current one any more; `free` is what was on
+    /// the current list. Returns bytes that went to the system.
+    pub fn relist_uninstalled(
+        &'static self,
+        pool: &'static Pool,
+        class: SizeClass,
+        free: *mut Block,
+    ) -> usize {
+        // SAFETY: the list is this heap's, and this is who works on it.
+        let listed = unsafe { block::length(free) };
+        self.settle_at(class, listed);
         self.bin(class).handed.set(0);
-        current.free.set(block::NONE);
-        current.base.set(super::bin::Current::NOWHERE);
         pool.free.set(free);
+        pool.forget_seen();
+        let used = pool.carved() - pool.absent() - listed;
         let band = pool.set_used(class, used);
         match used {
             0 => return self.emptied(pool, class),

@@ -1,7 +1,8 @@
 //! A sweep: one visit to every heap and every arena, giving back what is old.
 //!
-//! First every heap's remote frees and held-back frees are moved on; then arena by arena, pools are
-//! hollowed or let go and free slots are purged; then large blocks. What was seen at the last sweep, and has
+//! First, heap by heap, frees that are held back or wait are moved on, and current pools are let go
+//! (`visit.rs`); then arena by arena, pools are hollowed or let go and free slots are purged; then large
+//! blocks. What was seen at the last sweep, and has
 //! not changed since, is old. It goes in steps, so that nobody waits long: neither the owner of a heap, which is
 //! claimed for one step, nor who takes the step on a slow path.
 //!
@@ -12,9 +13,10 @@ use core::ptr::{self, NonNull};
 
 use super::registry::REGISTRY;
 use super::thread_heap::ThreadHeap;
+use super::visit::Visit;
 use super::{config, large_return, ledger, local, vacancy};
 use crate::base::geometry::{
-    BLOCKS_A_PAGE, CLAIM_STEP_PAGES, POOLS_PER_ARENA, STEP_PAGES, STEP_REST_US,
+    BLOCKS_A_PAGE, CLAIM_PAGES, CLAIM_STEP_PAGES, POOLS_PER_ARENA, STEP_PAGES, STEP_REST_US,
 };
 use crate::mem::arena::Arena;
 use crate::mem::arena_set::ARENAS;
@@ -31,7 +33,7 @@ static SWEEPING: Mutex<Sweep> =
 
 /// What is old enough.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Age {
+pub enum Age {
     /// What was seen at the last sweep and has not changed since.
     Old,
     /// Everything.
@@ -47,8 +49,18 @@ pub struct Swept {
     pub young: bool,
 }
 
+/// Whose a heap is for now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hold {
+    /// The caller's own, or one that no thread has.
+    Whole,
+    /// Another thread's, claimed: its fast path goes on.
+    Claimed,
+}
+
 impl Swept {
-    fn add(&mut self, other: Swept) {
+    /// Adds what else was done.
+    pub fn add(&mut self, other: Swept) {
         self.bytes += other.bytes;
         self.young |= other.young;
     }
@@ -60,15 +72,15 @@ pub struct Step {
     /// What it gave back.
     pub swept: Swept,
     /// In OS pages that could be given back meanwhile.
-    work: usize,
+    pub work: usize,
     /// The sweep is over.
     pub last: bool,
 }
 
 /// Where a sweep has come to.
 struct Sweep {
-    /// The heap whose frees move on next.
-    heap: Option<&'static ThreadHeap>,
+    /// The heap that is next, and where in it.
+    heap: Option<(&'static ThreadHeap, Visit)>,
     /// The arena that is visited, and what is left of its pools.
     arena: Option<NonNull<Arena>>,
     pools: Pools,
@@ -147,7 +159,7 @@ impl Sweep {
         arenas.begin_visit();
         drop(arenas);
         self.pools = Pools::none();
-        self.heap = REGISTRY.lock().first();
+        self.heap = REGISTRY.lock().first().map(|first| (first, Visit::begin()));
     }
 
     /// Steps until `enough` bytes were given back, if that is not 0, or about `work` OS pages were worked
@@ -170,15 +182,15 @@ impl Sweep {
 
     /// The shortest part of a sweep.
     fn step(&mut self, age: Age) -> Step {
-        if let Some(heap) = self.heap {
-            let moved = move_frees_on(heap);
-            if !moved.more {
+        if let Some((heap, visit)) = &mut self.heap {
+            let step = with_heap(heap, |heap, hold| visit.step(heap, hold, age));
+            if step.is_none() || visit.is_over {
                 // Heaps are only ever added, in front of the first.
                 // SAFETY: heaps are never freed.
-                self.heap = NonNull::new(heap.next.get()).map(|next| unsafe { next.as_ref() });
+                let next = NonNull::new(heap.next.get()).map(|next| unsafe { next.as_ref() });
+                self.heap = next.map(|next| (next, Visit::begin()));
             }
-            let swept = Swept { bytes: moved.bytes, young: false };
-            return Step { swept, work: moved.work, last: false };
+            return step.unwrap_or_default();
         }
         let rung = config::retention();
         if let Some(arena) = self.arena {
@@ -230,44 +242,20 @@ pub unsafe fn unlock_after_fork() {
     unsafe { SWEEPING.force_unlock() };
 }
 
-/// The work of claiming a heap.
-const CLAIM_PAGES: usize = 4;
-
-/// What moving a heap's frees on came to.
-#[derive(Default)]
-struct Moved {
-    /// Bytes that went to the system.
-    bytes: usize,
-    /// See [`Step::work`].
-    work: usize,
-    /// More is to be moved on.
-    more: bool,
-}
-
-/// Sends what a heap holds back, and has it take in some of what was sent to it.
-fn move_frees_on(heap: &'static ThreadHeap) -> Moved {
-    let moved = with_heap(heap, |heap| {
-        heap.outbox.send_all();
-        let collected = heap.collect_pools(false);
-        let work = CLAIM_PAGES + collected.blocks / BLOCKS_A_PAGE;
-        Moved { bytes: collected.bytes, work, more: collected.more }
-    });
-    moved.unwrap_or_default()
-}
-
 /// Calls `work` with a heap that is the caller's for so long: its own, or a claimed one. `None` if
 /// it cannot be claimed.
 fn with_heap<R>(
     heap: &'static ThreadHeap,
-    work: impl FnOnce(&'static ThreadHeap) -> R,
+    work: impl FnOnce(&'static ThreadHeap, Hold) -> R,
 ) -> Option<R> {
     if ptr::eq(heap, local::own()) {
         let _inside = heap.enter();
-        return Some(work(heap));
+        return Some(work(heap, Hold::Whole));
     }
     // Where the system has no barrier, what ended threads left can be had all the same.
-    let claim = vacancy::claim_vacant(&heap).or_else(|| heap.claim())?;
-    let result = work(heap);
+    let whole = vacancy::claim_vacant(&heap).map(|claim| (claim, Hold::Whole));
+    let (claim, hold) = whole.or_else(|| Some((heap.claim()?, Hold::Claimed)))?;
+    let result = work(heap, hold);
     drop(claim);
     vacancy::left(heap);
     Some(result)
@@ -372,7 +360,7 @@ impl Pools {
 
     /// Visits some of `owner`'s pools, which are then no longer among these: all, if it cannot be claimed.
     fn visit_some(&mut self, owner: &'static ThreadHeap, rung: Retention, age: Age) -> Step {
-        let done = with_heap(owner, |heap| {
+        let done = with_heap(owner, |heap, _| {
             let mut step = Step { work: CLAIM_PAGES, ..Step::default() };
             let mut batch = Batch::new();
             self.of_owner(owner, |pool| {

@@ -5,8 +5,8 @@
 //! whether the owner is on a slow path. The barrier makes up for the fence that the owner does not
 //! pay for: one of the two sees the other.
 //!
-//! **A claim does not reach the current pools**: their lists are the fast path's, which says nothing
-//! to anyone. All else of the heap is the claimer's: partial and empty pools, inbox, outbox.
+//! A claim shuts the slow paths. All but the current pools is then the claimer's: partial and empty pools,
+//! inbox, outbox. The fast path goes on; how its lists are taken away stands in `current.rs`.
 
 use crate::base::geometry::LOCK_SPINS;
 use crate::sync::atomic::{AtomicU32, AtomicUsize};
@@ -29,16 +29,17 @@ pub struct Tenancy {
     inside: AtomicU32,
     /// Somebody has claimed the heap, or tries to.
     claimed: AtomicU32,
-    /// A number that pools of the heap bear, while nobody has claimed it; else [`NO_PASS`]. One compare
-    /// then tells whether a pool is the heap's and whether the owner may go on.
+    /// A number that pools of the heap bear, if nobody has claimed it since the owner last had it renewed; else
+    /// [`NO_PASS`]. One compare then tells whether a pool is the heap's, whether the owner may go on, and whether
+    /// what it read of its current pools was not a claimer's doing.
     pass: AtomicUsize,
 }
 
 /// The owner is on a slow path as long as this lives.
 pub struct Inside<'a>(&'a Tenancy);
 
-/// The heap is claimed as long as this lives. Keeps the pass.
-pub struct Claim<'a>(&'a Tenancy, usize);
+/// The heap is claimed as long as this lives.
+pub struct Claim<'a>(&'a Tenancy);
 
 impl Tenancy {
     pub const fn new() -> Self {
@@ -59,11 +60,11 @@ impl Tenancy {
     }
 
     /// Says that the owner is on a slow path for a pool that bears `pass`. False if that is not the heap's
-    /// pass, or the heap is claimed: then [`Tenancy::enter`] or [`Tenancy::leave`].
+    /// pass, or the heap was claimed: then [`Tenancy::renew`], [`Tenancy::enter`] or [`Tenancy::leave`].
     #[inline(always)]
     pub fn try_enter(&self, pass: usize) -> bool {
         if planted("enter_looks_first") {
-            let is_free = self.pass.load(Acquire) == pass;
+            let is_free = self.pass.load(Relaxed) == pass;
             compiler_fence(SeqCst);
             self.inside.store(1, Relaxed);
             return is_free;
@@ -71,8 +72,8 @@ impl Tenancy {
         self.inside.store(1, Relaxed);
         // Pairs with the barrier in `claim`: the store above is visible before the load below.
         compiler_fence(SeqCst);
-        // Acquire pairs with the Release at a claim's end: what the claimer did is visible.
-        self.pass.load(Acquire) == pass
+        // Relaxed: the owner itself put it there, when it had seen what claimers did.
+        self.pass.load(Relaxed) == pass
     }
 
     /// The owner is on no slow path any more.
@@ -86,6 +87,20 @@ impl Tenancy {
     /// What was entered by [`Tenancy::try_enter`], to be left when this is dropped.
     pub fn resume(&self) -> Inside<'_> {
         Inside(self)
+    }
+
+    /// Waits until nobody claims the heap, and lets [`Tenancy::try_enter`] go on until somebody does again. What
+    /// the owner read of its current pools before is nothing to go by. For the owner, on no slow path.
+    #[cold]
+    pub fn renew(&self, pass: usize) {
+        self.leave();
+        loop {
+            self.wait_while_claimed();
+            // As a claimer of its own heap: whoever claims it next takes the pass away after this.
+            if let Some(_claim) = self.begin_claim() {
+                return self.pass.store(pass, Relaxed);
+            }
+        }
     }
 
     #[cold]
@@ -132,11 +147,10 @@ impl Tenancy {
         // A `Claim` that is made only to be dropped would end the other one.
         self.claimed.compare_exchange(FREE, CLAIMED, Acquire, Relaxed).ok()?;
         // Relaxed: only who has claimed writes it, and the barrier in `claim` shows the owner that it is gone.
-        let pass = self.pass.load(Relaxed);
         if !planted("claim_takes_no_pass") {
             self.pass.store(NO_PASS, Relaxed);
         }
-        Some(Claim(self, pass))
+        Some(Claim(self))
     }
 
     /// Claims, unless somebody else does, the owner is on a slow path that does not end soon, or the
@@ -173,8 +187,7 @@ impl Drop for Inside<'_> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         let order = if planted("claim_end_relaxed") { Relaxed } else { Release };
-        // Release pairs with the Acquire in `try_enter`, and in `enter`.
-        self.0.pass.store(self.1, if planted("pass_back_relaxed") { Relaxed } else { order });
+        // Release pairs with the Acquire in `enter` and in `wait_while_claimed`.
         if self.0.claimed.swap(FREE, order) == AWAITED && !planted("claim_end_unsaid") {
             sys::wake_one(&self.0.claimed);
         }

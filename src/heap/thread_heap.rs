@@ -11,7 +11,8 @@
 
 use core::ptr::{self, NonNull};
 
-use super::bin::{Bin, Current, KeptEmpties};
+use super::bin::{Bin, KeptEmpties};
+use super::current::{Current, InHand};
 use super::inbox::{Inbox, Queued};
 use super::outbox::Outbox;
 use super::tenancy::Tenancy;
@@ -28,7 +29,9 @@ use crate::sync::word::{Word32, WordPtr, WordSize};
 /// See the module.
 #[repr(C)]
 pub struct ThreadHeap {
-    currents: [Current; SizeClass::COUNT],
+    /// First, for the shortest instruction.
+    pub in_hand: InHand,
+    currents: [Current<Block>; SizeClass::COUNT],
     tallies: [Tally; SizeClass::COUNT],
     bins: [Bin; SizeClass::COUNT],
     /// Remote frees held back.
@@ -63,6 +66,7 @@ pub static NOBODY: ThreadHeap = ThreadHeap::new();
 impl ThreadHeap {
     pub const fn new() -> Self {
         Self {
+            in_hand: InHand::new(),
             currents: [const { Current::none() }; SizeClass::COUNT],
             tallies: tallies(),
             bins: [const { Bin::new() }; SizeClass::COUNT],
@@ -84,13 +88,13 @@ impl ThreadHeap {
     /// A free block of `class`; `None` if the current pool has none left.
     #[inline(always)]
     pub fn pop(&self, class: SizeClass) -> Option<NonNull<u8>> {
-        let current = self.current(class);
-        let block = NonNull::new(current.free.get())?;
-        // SAFETY: the current list is this heap's, and this is its thread.
-        let next = unsafe { Block::take_next(block) };
-        block::expect(next);
-        current.free.set(next);
-        Some(block.cast())
+        let block = self.current(class).pop(&self.in_hand, class.index(), |block| {
+            // SAFETY: the current list is this heap's, and this is its thread.
+            let next = unsafe { Block::take_next(block) };
+            block::expect(next);
+            next
+        });
+        Some(block?.cast())
     }
 
     /// Takes a block of `class` back: onto the current list if it lies in the current pool.
@@ -123,8 +127,8 @@ impl ThreadHeap {
     /// Puts a block that its user gave up onto the current list if it lies in the current pool.
     #[inline(always)]
     fn push_current(&self, block: NonNull<u8>, class: SizeClass, pool_size: usize) -> bool {
-        let current = self.current(class);
-        if block.addr().get().wrapping_sub(current.base.get()) >= pool_size {
+        let (current, address) = (self.current(class), block.addr().get());
+        if !current.holds(&self.in_hand, class.index(), address, pool_size) {
             return false;
         }
         // SAFETY: the callers' contract: the block was given up.
@@ -214,7 +218,7 @@ impl ThreadHeap {
         self.shrank(class);
     }
 
-    /// [`ThreadHeap::push_to`] another heap's pool, or while the heap is claimed.
+    /// [`ThreadHeap::push_to`] another heap's pool, or one that seems not to be current since the heap was claimed.
     ///
     /// # Safety
     ///
@@ -231,15 +235,21 @@ impl ThreadHeap {
             // SAFETY: the caller's contract; the pool is not this heap's.
             return unsafe { super::local::free_remote(self, block, pool, class) };
         }
-        drop(self.enter());
+        self.renew();
         // SAFETY: the caller's contract.
-        unsafe { self.push_to(NonNull::from(pool), block, class) };
+        unsafe { self.push(block, class) };
     }
 
     /// The current pool's part of a bin.
     #[inline(always)]
-    pub fn current(&self, class: SizeClass) -> &Current {
+    pub fn current(&self, class: SizeClass) -> &Current<Block> {
         &self.currents[class.index()]
+    }
+
+    /// The current pool of a class.
+    pub fn current_pool(&self, class: SizeClass) -> Option<&'static Pool> {
+        // SAFETY: a current pool's arena is mapped.
+        self.current(class).base().map(|start| unsafe { Pool::at(start).as_ref() })
     }
 
     /// The rest of a bin.
@@ -293,9 +303,13 @@ impl ThreadHeap {
 
     /// Publishes all that a bin has counted: its sums are then exact.
     pub fn settle(&self, class: SizeClass) {
-        let bin = self.bin(class);
         // SAFETY: the current list is this heap's, and this is its thread.
-        let remaining = unsafe { block::length(self.current(class).free.get()) };
+        self.settle_at(class, unsafe { block::length(self.current(class).free.get()) });
+    }
+
+    /// As [`ThreadHeap::settle`], when `remaining` blocks are on the current list.
+    pub fn settle_at(&self, class: SizeClass, remaining: usize) {
+        let bin = self.bin(class);
         let allocated = bin.handed.get() as isize - remaining as isize;
         let freed =
             class.capacity() as isize - self.tallies[class.index()].frees_left.get() as isize;
@@ -308,7 +322,7 @@ impl ThreadHeap {
     /// thread; for another heap's current pool, as of when it became that.
     pub fn used_in(&self, pool: &Pool) -> usize {
         let current = self.current(pool.class());
-        if current.base.get() == pool.start().addr().get() {
+        if current.base() == Some(pool.start().addr().get()) {
             // SAFETY: the current list is this heap's, and this is its thread.
             pool.carved() - pool.absent() - unsafe { block::length(current.free.get()) }
         } else {
@@ -320,8 +334,7 @@ impl ThreadHeap {
     pub fn forget(&self) {
         for class in SizeClass::all() {
             let (current, bin) = (self.current(class), self.bin(class));
-            current.free.set(block::NONE);
-            current.base.set(Current::NOWHERE);
+            current.clear();
             bin.partial.iter().for_each(super::bin::PoolList::clear);
             bin.empty.clear();
             bin.handed.set(0);
@@ -355,7 +368,7 @@ impl ThreadHeap {
 
     /// Checks the current pool of a bin. For the owner.
     pub fn check_current(&self, class: SizeClass) {
-        if let Some(pool) = self.current(class).pool() {
+        if let Some(pool) = self.current_pool(class) {
             self.check_pool(pool, class);
         }
     }

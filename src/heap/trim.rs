@@ -4,29 +4,15 @@ use super::sweep::{self, sweep_all};
 use super::thread_heap::ThreadHeap;
 use super::{config, large_return, local, span};
 use crate::base::class::SizeClass;
-use crate::base::geometry::STEP_PAGES;
+use crate::base::geometry::{CURRENTS_A_STEP, STEP_PAGES};
 
-/// Gives back all that the rung in force lets go: of every heap, but for other threads' current
-/// pools, of the arenas and of the kept large blocks. Returns bytes that went to the system.
+/// Gives back all that the rung in force lets go: of every heap, but for the pool that
+/// each other thread works on or worked on last, of the arenas and of the kept large blocks. Returns bytes that went to the system.
 pub fn trim() -> usize {
-    let rung = config::retention();
-    if !rung.classes_share() {
+    if !config::retention().classes_share() {
         return 0;
     }
-    let own = local::own();
-    let mut bytes = 0;
-    if !own.is_nobody() {
-        let _inside = own.enter();
-        own.outbox.send_all();
-        own.home.set(0);
-        bytes += own.collect_inbox();
-        let currents = SizeClass::all().map(|class| match rung.hollows() {
-            true => own.uninstall(class),
-            false => own.uninstall_if_unused(class),
-        });
-        bytes += currents.sum::<usize>();
-    }
-    bytes + span::give_back_kept() + sweep_all().bytes
+    span::give_back_kept() + sweep_all().bytes
 }
 
 /// Giving back what [`trim`] does, a step at a time.
@@ -49,9 +35,6 @@ pub enum Stepped {
     /// Another thread sweeps.
     Busy,
 }
-
-/// Classes whose current pools one step lets go: each walks a list.
-const CLASSES_A_STEP: usize = 4;
 
 impl Round {
     /// Before the first step.
@@ -99,7 +82,7 @@ impl ThreadHeap {
         self.outbox.send_all();
         self.home.set(0);
         let mut bytes = self.collect_pools(true).bytes;
-        for _ in 0..CLASSES_A_STEP {
+        for _ in 0..CURRENTS_A_STEP {
             let Some(next) = SizeClass::from_index(*class) else { break };
             bytes += self.uninstall(next);
             *class += 1;

@@ -71,6 +71,11 @@ impl State {
 /// The bit of `seen` that says that free OS pages were looked for.
 const LOOKED_AT: u16 = 1 << 15;
 
+/// `seen` of a current pool whose list is empty.
+const NO_LIST: u16 = 1;
+/// `seen` of a current pool whose list begins with its first block; one more for each eight bytes.
+const LIST_AT_START: u16 = 2;
+
 /// The bit of `state` that says that what is not carved may be resident.
 const TAIL_RESIDENT: u8 = 1 << 7;
 
@@ -104,7 +109,7 @@ pub struct Pool {
     pub(super) carved: Word16,
     absent: Word16,
     /// How many blocks were used when a sweep last saw the pool, plus one, and whether it looked for
-    /// free OS pages then; 0 if none saw it.
+    /// free OS pages then; of a current pool, where its list began. 0 if no sweep saw it.
     seen: Word16,
     /// The class's index and one; 0 if this is no pool's record.
     pub(super) class: Word8,
@@ -291,6 +296,18 @@ impl Pool {
     /// Somebody looks for free OS pages.
     pub fn mark_looked_at(&self) {
         self.seen.set((self.used() as u16 + 1) | LOOKED_AT);
+    }
+
+    /// A sweep sees a current pool, whose list begins with `first`. Whether it began there when the last
+    /// one saw it.
+    pub fn see_list(&self, first: *mut Block) -> bool {
+        let place = match first.addr() {
+            0 => NO_LIST,
+            first => LIST_AT_START + (first.wrapping_sub(self.start().addr().get()) / 8) as u16,
+        };
+        let is_as_seen = self.seen.get() == place;
+        self.seen.set(place);
+        is_as_seen
     }
 
     /// The pool is in use again.

@@ -58,4 +58,15 @@ impl<T> WordPtr<T> {
     pub fn set(&self, value: *mut T) {
         self.0.store(value, Relaxed)
     }
+
+    /// Stores `value` and says what was there: for who is not the only writer, for once.
+    pub fn exchange(&self, value: usize) -> *mut T {
+        self.0.swap(core::ptr::without_provenance_mut(value), Relaxed)
+    }
+    /// Stores `value` if the address `is` there.
+    pub fn replace(&self, is: usize, value: *mut T) {
+        let is = core::ptr::without_provenance_mut(is);
+        // Whether it was there, the caller need not know.
+        let _ = self.0.compare_exchange(is, value, Relaxed, Relaxed);
+    }
 }

@@ -39,6 +39,7 @@ impl Drop for Block {
 }
 
 /// `count` blocks; room for their list is made, and touched, before the first.
+#[allow(dead_code, reason = "not every test file needs it")]
 pub fn blocks(count: usize, size: impl Fn(usize) -> usize) -> Vec<Block> {
     let mut list = Vec::with_capacity(count);
     list.extend((0..count).map(|number| Block::new(size(number))));

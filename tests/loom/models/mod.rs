@@ -15,6 +15,7 @@ use std::time::Instant;
 use crate::sync::planted::plant;
 
 mod config;
+mod current;
 mod lock;
 mod remote;
 mod tenancy;
