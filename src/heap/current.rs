@@ -87,7 +87,7 @@ impl<B> Current<B> {
             return None;
         }
         let first = NonNull::new(first)?;
-        self.free.set(next(first));
+        self.free.set_beside_exchanges(next(first));
         Some(first)
     }
 
@@ -121,7 +121,7 @@ impl<B> Current<B> {
 
     /// There is no current pool any more.
     pub fn clear(&self) {
-        self.free.set(ptr::null_mut());
+        self.free.set_beside_exchanges(ptr::null_mut());
         self.base.set(NOWHERE);
     }
 }

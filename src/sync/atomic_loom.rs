@@ -13,7 +13,7 @@
 //!
 //! loom puts two threads' stores to one word in an order only if something else orders them; then an exchange, and any
 //! later load, may follow either, whatever was read before. Where one thread stores and another exchanges (lists of
-//! current pools) no machine does that: so a pointer's store is an exchange here.
+//! current pools) no machine does that: such a store is an exchange here ([`store_beside_exchanges`]).
 //!
 //! loom takes an access that is `SeqCst` for one that is `AcqRel`. Here it has a fence before it, which is one
 //! of the two ways in which compilers make such accesses: enough for those among themselves, and no more.
@@ -29,7 +29,7 @@ pub use loom::sync::atomic::fence;
 pub use crate::sys::{light_fence as compiler_fence, spin_loop};
 
 macro_rules! atomic {
-    ($name:ident$(<$of:ident>)?, $value:ty, $store:ident) => {
+    ($name:ident$(<$of:ident>)?, $value:ty) => {
         /// See the module.
         pub struct $name$(<$of>)? {
             first: $value,
@@ -58,9 +58,7 @@ macro_rules! atomic {
             }
 
             pub fn store(&self, value: $value, order: Ordering) {
-                behind_fence(order, || {
-                    self.made().$store(value, order);
-                })
+                behind_fence(order, || self.made().store(value, order))
             }
 
             pub fn swap(&self, value: $value, order: Ordering) -> $value {
@@ -109,10 +107,15 @@ fn behind_fence<R>(order: Ordering, access: impl FnOnce() -> R) -> R {
     access()
 }
 
-atomic!(AtomicU8, u8, store);
-atomic!(AtomicU16, u16, store);
-atomic!(AtomicU32, u32, store);
-atomic!(AtomicU64, u64, store);
-atomic!(AtomicUsize, usize, store);
-atomic!(AtomicBool, bool, store);
-atomic!(AtomicPtr<T>, *mut T, swap);
+atomic!(AtomicU8, u8);
+atomic!(AtomicU16, u16);
+atomic!(AtomicU32, u32);
+atomic!(AtomicU64, u64);
+atomic!(AtomicUsize, usize);
+atomic!(AtomicBool, bool);
+atomic!(AtomicPtr<T>, *mut T);
+
+/// See the module.
+pub fn store_beside_exchanges<T>(word: &AtomicPtr<T>, value: *mut T) {
+    word.swap(value, Ordering::Relaxed);
+}

@@ -5,7 +5,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use super::atomic::{
+    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed,
+    store_beside_exchanges,
+};
 
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident, $atomic:ident, $value:ty) => {
@@ -59,6 +62,11 @@ impl<T> WordPtr<T> {
         self.0.store(value, Relaxed)
     }
 
+    /// As [`WordPtr::set`], of a word that another thread exchanges.
+    #[inline(always)]
+    pub fn set_beside_exchanges(&self, value: *mut T) {
+        store_beside_exchanges(&self.0, value)
+    }
     /// Stores `value` and says what was there: for who is not the only writer, for once.
     pub fn exchange(&self, value: usize) -> *mut T {
         self.0.swap(core::ptr::without_provenance_mut(value), Relaxed)

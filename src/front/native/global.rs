@@ -293,8 +293,8 @@ impl Highwater {
 
 /// Gives back now all that the retention in force lets go, and returns the bytes given back.
 ///
-/// Reaches every heap, but for the current pools of other threads, the arenas and the kept large
-/// blocks. Nothing under [`Retention::NeverShrink`]. Costs a walk over every pool, and a system call
+/// Reaches every heap, but for the pool that each other thread works on or worked on last, the arenas and
+/// the kept large blocks. Nothing under [`Retention::NeverShrink`]. Costs a walk over every pool, and a system call
 /// for each arena and for each batch of OS pages. A heap whose owner is on a slow path just then may
 /// be passed over.
 pub fn trim() -> usize {

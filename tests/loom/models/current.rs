@@ -126,7 +126,7 @@ impl Heap {
                 assert_ne!(first.addr(), 1, "a mark is no block");
                 Self::block(block).set_next(first);
                 sys::interruptible();
-                current.free.set(block.as_ptr());
+                current.free.set_beside_exchanges(block.as_ptr());
                 sys::interruptible();
                 return;
             }
