@@ -144,16 +144,17 @@ fn lists_that_fill_while_the_blocks_are_made_stay_below_the_limit_too() {
         highwater::set_retention(Retention::NeverShrink);
         highwater::set_soft_limit(SoftLimit::bytes(LIMIT));
         for size in [64, 1000, 48, 100 << 10, 400] {
-            // Mapped at once, touched as the blocks are made; kept when freed.
+            // Mapped at once, touched part by part between the blocks; kept when freed.
             let list = Layout::array::<u64>(BURST / 64).unwrap();
             // SAFETY: not of size 0.
             let start = unsafe { HIGHWATER.alloc(list) };
-            let bursts = [(); 8].map(|()| Burst::new(&HIGHWATER, BURST / 10, size));
+            let bursts = [0, 1, 2, 3, 4, 5, 6, 7].map(|part| {
+                // SAFETY: the eighth parts lie in the block one after the other.
+                unsafe { start.add(list.size() / 8 * part).write_bytes(1, list.size() / 8) };
+                Burst::new(&HIGHWATER, BURST / 10, size)
+            });
             // SAFETY: a live block with its layout.
-            unsafe {
-                start.write_bytes(1, list.size());
-                HIGHWATER.dealloc(start, list);
-            }
+            unsafe { HIGHWATER.dealloc(start, list) };
             drop(bursts);
         }
         assert_below_the_limit();
