@@ -7,7 +7,7 @@
 use core::ptr::{self, NonNull};
 
 use super::tenancy::Claim;
-use super::thread_heap::{NOBODY, ThreadHeap};
+use super::thread_heap::ThreadHeap;
 use super::vacancy::{self, Tenure, Vacatable};
 use super::{config, local};
 use crate::mem::store::Store;
@@ -78,8 +78,8 @@ impl Registry {
             self.held += 1;
             return Some(heap);
         }
-        // SAFETY: `NOBODY` is what a new heap is, words that nobody writes.
-        let heap = unsafe { self.store.add_copy(&NOBODY) }?;
+        // SAFETY: makes a whole heap, in the store's room, which is vacant.
+        let heap = unsafe { self.store.add_in_place(|room| ThreadHeap::make(room)) }?;
         // SAFETY: just made, never freed, and only ever used through shared references.
         let heap: &'static ThreadHeap = unsafe { heap.as_ref() };
         heap.tenancy.reset(heap.as_owner().addr());

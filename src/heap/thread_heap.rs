@@ -9,6 +9,7 @@
 //! and adopted by the next thread that needs one. All its fields are words that anyone may read;
 //! only the owner writes them, but for the inbox.
 
+use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 
 use super::bin::{Bin, KeptEmpties};
@@ -29,7 +30,7 @@ use crate::sync::word::{Word32, WordPtr, WordSize};
 /// See the module.
 #[repr(C)]
 pub struct ThreadHeap {
-    /// First, for the shortest instruction.
+    /// First: see [`ThreadHeap::make`]; and for the shortest instruction.
     pub in_hand: InHand,
     currents: [Current<Block>; SizeClass::COUNT],
     tallies: [Tally; SizeClass::COUNT],
@@ -42,8 +43,6 @@ pub struct ThreadHeap {
     pub grown: Word32,
     /// Slots' worth of blocks that were freed since the heap last gave surplus back for it.
     pub shrunk: Word32,
-    /// Who works on the heap: see `claim.rs`.
-    pub tenancy: Tenancy,
     /// The arena that the last pool came from. Pools that become empty are kept there only.
     pub home: WordSize,
     /// Slots of pools given back since the currents were last looked at.
@@ -58,6 +57,8 @@ pub struct ThreadHeap {
     pub vacant_next: WordPtr<ThreadHeap>,
     /// See `next`.
     pub vacant_prev: WordPtr<ThreadHeap>,
+    /// Who works on the heap. Last: see [`ThreadHeap::make`].
+    pub tenancy: Tenancy,
 }
 
 /// What a thread has that has no heap: nothing to take from, and owner of no pool.
@@ -74,7 +75,6 @@ impl ThreadHeap {
             inbox: Inbox::new(),
             grown: Word32::new(0),
             shrunk: Word32::new(0),
-            tenancy: Tenancy::new(),
             home: WordSize::new(0),
             slots_given: Word32::new(0),
             kept: KeptEmpties::new(),
@@ -82,6 +82,26 @@ impl ThreadHeap {
             next: WordPtr::new(ptr::null_mut()),
             vacant_next: WordPtr::new(ptr::null_mut()),
             vacant_prev: WordPtr::new(ptr::null_mut()),
+            tenancy: Tenancy::new(),
+        }
+    }
+
+    /// Makes a heap, which does not pass over the stack: a thread may have a small one. Copies `NOBODY`, but for the
+    /// first word and the last ones, which threads without a heap write there.
+    ///
+    /// # Safety
+    ///
+    /// `room` is vacant and the caller's.
+    pub unsafe fn make(room: NonNull<ThreadHeap>) {
+        const FROM: usize = offset_of!(ThreadHeap, currents);
+        const TO: usize = offset_of!(ThreadHeap, tenancy);
+        const { assert!(TO + size_of::<Tenancy>() == size_of::<Self>(), "nothing is left out") };
+        // SAFETY: the caller's contract. What is copied nobody writes, and the words are as good in another place.
+        unsafe {
+            (&raw mut (*room.as_ptr()).in_hand).write(InHand::new());
+            let copied = NonNull::from(&NOBODY).byte_add(FROM).cast::<u8>();
+            room.byte_add(FROM).cast().copy_from_nonoverlapping(copied, TO - FROM);
+            (&raw mut (*room.as_ptr()).tenancy).write(Tenancy::new());
         }
     }
 

@@ -49,15 +49,15 @@ impl<T> Store<T> {
         Some(room)
     }
 
-    /// As [`Store::add`] for a record that is too large for the stack of a thread with a small one.
+    /// As [`Store::add`] for a record that is too large for the stack of a thread with a small one: `make` makes it
+    /// where it stays.
     ///
     /// # Safety
     ///
-    /// Nobody writes to `value`, and a copy of its bytes is as good as itself.
-    pub unsafe fn add_copy(&mut self, value: &'static T) -> Option<NonNull<T>> {
+    /// `make` writes a whole record into the room that it is given.
+    pub unsafe fn add_in_place(&mut self, make: impl FnOnce(NonNull<T>)) -> Option<NonNull<T>> {
         let room = self.take()?;
-        // SAFETY: the caller's contract; vacant room of the right size and alignment.
-        unsafe { room.copy_from_nonoverlapping(NonNull::from(value), 1) };
+        make(room);
         Some(room)
     }
 
