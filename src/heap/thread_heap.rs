@@ -96,7 +96,8 @@ impl ThreadHeap {
         const FROM: usize = offset_of!(ThreadHeap, currents);
         const TO: usize = offset_of!(ThreadHeap, tenancy);
         const { assert!(TO + size_of::<Tenancy>() == size_of::<Self>(), "nothing is left out") };
-        // SAFETY: the caller's contract. What is copied nobody writes, and the words are as good in another place.
+        // SAFETY: the caller's contract. `NOBODY` owns no pool, so that nobody writes what is copied; and no word there
+        // says where it lies.
         unsafe {
             (&raw mut (*room.as_ptr()).in_hand).write(InHand::new());
             let copied = NonNull::from(&NOBODY).byte_add(FROM).cast::<u8>();
