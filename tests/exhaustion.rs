@@ -83,6 +83,27 @@ impl Chain {
         }
         assert_eq!(self.count, 0, "every link was kept");
     }
+
+    /// Frees every block that so many others come before, again and again. How many those are.
+    fn free_every(&mut self, others: usize) -> usize {
+        let (mut link, mut passed, before) = (&raw mut self.first, 0, self.count);
+        // SAFETY: live blocks of the chain, each linked to the next by its first word.
+        unsafe {
+            while !link.read_unaligned().is_null() {
+                let block = link.read_unaligned();
+                if passed == others {
+                    link.write_unaligned(block.cast::<*mut u8>().read_unaligned());
+                    HIGHWATER.dealloc(block, self.layout);
+                    self.count -= 1;
+                }
+                passed = if passed == others { 0 } else { passed + 1 };
+                if passed != 0 {
+                    link = block.cast();
+                }
+            }
+        }
+        before - self.count
+    }
 }
 
 #[track_caller]
@@ -142,6 +163,28 @@ fn at_the_end_of_memory_null_comes_back_and_nothing_is_lost_under_keep_arenas() 
 #[test]
 fn at_the_end_of_memory_null_comes_back_and_nothing_is_lost_under_never_shrink() {
     alone(|| exhaust(Retention::NeverShrink));
+}
+
+/// A pool of which so few blocks are free is not allocated from as long as there is other memory.
+#[test]
+fn at_the_end_of_memory_the_few_free_blocks_of_pools_that_are_nearly_full_serve() {
+    alone(|| {
+        for size in [32, 64, 384] {
+            let mut chain = Chain::new(size, 8);
+            limit(Some(ROOM));
+            chain.grow_to_the_end();
+            let freed = chain.free_every(200);
+            assert!(freed > 50, "{freed} are too few");
+            for served in 0..freed {
+                assert!(chain.grow(), "{served} of {freed} blocks of {size} bytes came");
+            }
+            assert!(!chain.grow(), "no more were freed");
+            chain.free();
+            assert_sound(0);
+            limit(None);
+            highwater::trim();
+        }
+    });
 }
 
 #[test]

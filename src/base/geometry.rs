@@ -67,6 +67,13 @@ pub const OUTBOX_BYTES: usize = 8 << 10;
 /// Blocks of remote frees held back for one pool.
 pub const OUTBOX_BLOCKS: usize = 64;
 
+/// Pools of a bin from which on a full one is not allocated from before [`FREE_SHARE`] of its blocks are free, and
+/// new memory is taken rather. 16 to 256: until then one more pool is too much.
+pub const POOLS_TO_WAIT: u32 = 16;
+/// That share, one in so many. 8 to 64: so much of a heap at the most is free and not used, and each slow path comes
+/// by more than so many blocks. Less than an OS page, so that nothing is hidden that could go back.
+pub const FREE_SHARE: usize = 32;
+
 /// Wholly empty arenas that `ReturnArenas` keeps. 0 maps and unmaps at every crossing of a boundary.
 pub const ARENAS_EMPTY_KEPT: usize = 1;
 

@@ -155,7 +155,7 @@ impl ThreadHeap {
     /// The current pool is exhausted, so it is full.
     fn leave_current(&self, class: SizeClass) {
         if let Some(pool) = self.current_pool(class) {
-            pool.set_used(class, class.capacity());
+            pool.set_used(class, class.capacity(), self.bin(class).enough(class));
             pool.set_state(State::Full);
             pool.forget_seen();
             self.current(class).clear();
@@ -163,10 +163,21 @@ impl ThreadHeap {
     }
 
     fn install_next(&'static self, class: SizeClass) -> Option<()> {
-        if let Some(pool) = self.bin(class).take() {
-            self.install(pool, class);
+        if self.install_own(class) || self.install_other(class) {
             return Some(());
         }
+        (self.list_nearly_full(class) && self.install_own(class)).then_some(())
+    }
+
+    /// Makes another pool of the bin, whose memory is resident, the current one, if there is any.
+    fn install_own(&'static self, class: SizeClass) -> bool {
+        let pool = self.bin(class).take();
+        pool.map(|pool| self.install(pool, class)).is_some()
+    }
+
+    /// Makes a pool the current one that was not the bin's, or whose memory is not resident. False if there
+    /// is no memory.
+    fn install_other(&'static self, class: SizeClass) -> bool {
         let share = config::retention().classes_share();
         let stolen = if share { self.steal_empty(class) } else { None };
         // What is resident before what is not: a hollowed pool's OS pages are not.
@@ -175,7 +186,7 @@ impl ThreadHeap {
             && let Some(pool) = self.bin(class).take_hollow()
         {
             self.install(pool, class);
-            return Some(());
+            return true;
         }
         let (pool, grown) = match stolen {
             Some(pool) => {
@@ -183,7 +194,10 @@ impl ThreadHeap {
                 pool.mark_tail_resident();
                 (pool, 0)
             }
-            None => self.take_pool(class)?,
+            None => match self.take_pool(class) {
+                Some(taken) => taken,
+                None => return false,
+            },
         };
         ledger::class(class).pools.add(1);
         let bin = self.bin(class);
@@ -192,7 +206,7 @@ impl ThreadHeap {
         self.carve_current(class);
         surplus::grew(Taker::Class(class), grown * SLOT_SIZE);
         self.grew(grown);
-        Some(())
+        true
     }
 
     /// Makes a pool of the bin, taken off its list, the current one.

@@ -1,6 +1,6 @@
 //! Pools that change their state because blocks were freed, up to the empty pool that leaves.
 
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use super::surplus::{self, Taker};
 use super::thread_heap::ThreadHeap;
@@ -31,17 +31,44 @@ impl ThreadHeap {
         }
         invariant!(collected <= pool.used(), "no more blocks come back than are used");
         let used = pool.used() - collected;
-        let band = pool.set_used(class, used);
+        self.list(pool, class, used)
+    }
+
+    /// Puts a pool of `class` that is on no list, and has so many used blocks, where it belongs. Returns
+    /// bytes that went to the system.
+    fn list(&'static self, pool: &'static Pool, class: SizeClass, used: usize) -> usize {
+        let bin = self.bin(class);
+        let band = pool.set_used(class, used, bin.enough(class));
         if used == 0 {
             return self.emptied(pool, class);
         }
-        self.list_partial(pool, class, band);
+        match band {
+            Some(band) => {
+                pool.set_state(State::Partial);
+                bin.partial[band].push_back(pool);
+            }
+            None => pool.set_state(State::Full),
+        }
         0
     }
 
-    fn list_partial(&self, pool: &'static Pool, class: SizeClass, band: usize) {
-        pool.set_state(State::Partial);
-        self.bin(class).partial[band].push_back(pool);
+    /// Makes the full pools of `class` that have free blocks ones to allocate from, few as those are: there is
+    /// no other memory. Whether there is any.
+    pub fn list_nearly_full(&'static self, class: SizeClass) -> bool {
+        let bin = self.bin(class);
+        ARENAS.lock().for_each(|arena| {
+            arena.for_each_record(|_, record| {
+                let is_full = record.owner() == self.as_owner() && record.state() == State::Full;
+                if is_full && record.class() == class && record.listed() > 0 {
+                    // SAFETY: this heap's pool, whose record is mapped as long as it has used blocks.
+                    let pool = unsafe { &*ptr::from_ref(record) };
+                    pool.set_used(class, pool.used(), 1);
+                    pool.set_state(State::Partial);
+                    bin.partial[0].push_back(pool);
+                }
+            });
+        });
+        bin.partial[0].first().is_some()
     }
 
     /// Has `mark` change what was seen of a partial pool of this heap, which may put it on another
@@ -181,13 +208,7 @@ impl ThreadHeap {
         pool.free.set(free);
         pool.forget_seen();
         let used = pool.carved() - pool.absent() - listed;
-        let band = pool.set_used(class, used);
-        match used {
-            0 => return self.emptied(pool, class),
-            used if used == class.capacity() => pool.set_state(State::Full),
-            _ => self.list_partial(pool, class, band),
-        }
-        0
+        self.list(pool, class, used)
     }
 }
 

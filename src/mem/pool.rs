@@ -7,7 +7,7 @@
 //! ```text
 //!              taken from the arena          list empty, all carved
 //!   (nowhere) -----------------------> CURRENT ------------------> FULL
-//!       ^                                 ^                         | first block freed
+//!       ^                                 ^                         | enough blocks freed
 //!       | given back                      | chosen to allocate from v
 //!       +------------- EMPTY <------------+---------------------- PARTIAL
 //!                        last block freed
@@ -16,7 +16,7 @@
 //! * CURRENT: its blocks are on the thread heap's own list, `free` is null, and frees are not
 //!   counted here: a current pool is left only when its list is empty, so that it is full by
 //!   definition.
-//! * FULL: on no list. The first free makes it PARTIAL.
+//! * FULL: on no list, all or nearly all of its blocks used. Once enough were freed, it is PARTIAL.
 //! * PARTIAL: on its bin's list for its occupancy; `used = floor + countdown`.
 //! * EMPTY: no block is used; kept by its bin with its free list as it is, or given back.
 //!
@@ -30,7 +30,9 @@ use super::arena::ArenaTag;
 use super::block::{self, Block};
 use super::remote_word::RemoteWord;
 use crate::base::class::SizeClass;
-use crate::base::geometry::{ARENA_SIZE, POOL_SMALL, RECORD_SIZE, RECORDS_AT, SLOT_SIZE};
+use crate::base::geometry::{
+    ARENA_SIZE, FREE_SHARE, POOL_SMALL, RECORD_SIZE, RECORDS_AT, SLOT_SIZE,
+};
 use crate::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use crate::sync::word::{Word8, Word16, Word32, WordPtr};
 
@@ -341,16 +343,17 @@ impl Pool {
         self.floor.get() as usize + self.countdown.get() as usize
     }
 
-    /// Sets how many blocks are used, and with it when the owner must look again: at the first free
-    /// of a full pool, at half the capacity if there are many blocks, when it becomes sparse, and when
-    /// it is empty. `class` is the pool's. Returns its band, if no sweep has looked at it since.
-    pub fn set_used(&self, class: SizeClass, used: usize) -> usize {
-        let (half, sparse) = (Self::half(class), class.sparse());
+    /// Sets how many blocks are used, and with it when the owner must look again: when `enough` blocks
+    /// of a full pool are not used any more, at half the capacity if there are many blocks, when it becomes
+    /// sparse, and when it is empty. `class` is the pool's. Returns its band, if no sweep has looked at it
+    /// since; `None` if it is full.
+    pub fn set_used(&self, class: SizeClass, used: usize, enough: usize) -> Option<usize> {
+        let (half, sparse, full) = (Self::half(class), class.sparse(), class.capacity() - enough);
         let (floor, band) = match used {
-            used if used == class.capacity() => (used - 1, 0),
-            used if used > half => (half, 0),
-            used if used > sparse => (sparse, 1),
-            _ => (0, SPARSE),
+            used if used > full => (full, None),
+            used if used > half => (half, Some(0)),
+            used if used > sparse => (sparse, Some(1)),
+            _ => (0, Some(SPARSE)),
         };
         self.floor.set(floor as u16);
         self.countdown.set((used - floor) as u16);
@@ -385,7 +388,7 @@ impl Pool {
         let class = self.class();
         self.carved.set(class.capacity() as u16);
         self.set_purged(0, 0);
-        self.set_used(class, class.capacity());
+        self.set_used(class, class.capacity(), 1);
         self.set_state(State::Full);
     }
 
@@ -411,7 +414,9 @@ impl Pool {
         let known = free + self.used() + self.absent();
         invariant!(known == self.carved(), "used + free + absent = carved");
         invariant!((state == State::Empty) == (self.used() == 0), "an empty pool has none used");
-        let full = self.used() == self.class().capacity();
-        invariant!((state == State::Full) == full, "a full pool has all used");
+        let unused = self.class().capacity() - self.used();
+        invariant!(state == State::Full || unused > 0, "a pool that has all used is full");
+        let few = unused < (self.class().capacity() / FREE_SHARE).max(1);
+        invariant!(state != State::Full || few, "a full pool has nearly all used");
     }
 }
