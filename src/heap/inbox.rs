@@ -47,6 +47,11 @@ impl<T: Queued> Inbox<T> {
         !self.first.load(Relaxed).is_null()
     }
 
+    /// Whether there is something to take in. For the owner.
+    pub fn has_any(&self) -> bool {
+        self.is_pending() || self.has_mail()
+    }
+
     /// Takes all out, once what was taken before is looked at. For the owner.
     pub fn refill(&self) {
         if !self.pending.get().is_null() || self.first.load(Relaxed).is_null() {

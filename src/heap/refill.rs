@@ -34,7 +34,7 @@ impl ThreadHeap {
     pub fn refill(&'static self, class: SizeClass) -> Option<NonNull<u8>> {
         let _inside = self.enter();
         // All that waits, if there is nothing else to take from that was touched before.
-        while self.collect_pools(true).more && self.bin(class).has_none() {}
+        while self.inbox.has_any() && self.collect_pools(true).more && self.bin(class).has_none() {}
         if let Some(block) = self.pop(class) {
             return Some(block);
         }
@@ -121,13 +121,14 @@ impl ThreadHeap {
 
     /// Carves more of the current pool: one OS page's worth in the first pool of a class, so that
     /// little is touched for few blocks; all of it in further ones.
+    #[inline]
     fn carve_current(&self, class: SizeClass) -> bool {
-        let Some(pool) = self.current_pool(class) else {
-            return false;
-        };
-        if pool.is_all_carved(class) {
-            return false;
-        }
+        let pool = self.current_pool(class).filter(|pool| !pool.is_all_carved(class));
+        pool.is_some_and(|pool| self.carve(pool, class))
+    }
+
+    #[inline(never)]
+    fn carve(&self, pool: &'static Pool, class: SizeClass) -> bool {
         // SAFETY: the current pool is this heap's.
         if let Some((first, count, pages)) = unsafe { pool.carve_again(sys::page_size()) } {
             ledger::refaulted(pages as usize);

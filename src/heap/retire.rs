@@ -110,10 +110,13 @@ impl ThreadHeap {
     /// A current pool whose blocks were all freed is not seen to be empty, and holds its arena. Once
     /// for every arena's worth of slots given back, lets such pools go that lie outside the arena
     /// that pools come from. For the owner. Returns bytes that went to the system.
+    #[inline]
     pub fn unpin_if_due(&'static self) -> usize {
-        if self.slots_given.get() < SLOTS_PER_ARENA as u32 {
-            return 0;
-        }
+        if self.slots_given.get() < SLOTS_PER_ARENA as u32 { 0 } else { self.unpin() }
+    }
+
+    #[cold]
+    fn unpin(&'static self) -> usize {
         self.slots_given.set(0);
         let pinning = SizeClass::all().filter(|&class| {
             let pool = self.current_pool(class);
