@@ -91,14 +91,14 @@ impl Chain {
         unsafe {
             while !link.read_unaligned().is_null() {
                 let block = link.read_unaligned();
-                if passed == others {
+                if passed < others {
+                    passed += 1;
+                    link = block.cast();
+                } else {
+                    passed = 0;
                     link.write_unaligned(block.cast::<*mut u8>().read_unaligned());
                     HIGHWATER.dealloc(block, self.layout);
                     self.count -= 1;
-                }
-                passed = if passed == others { 0 } else { passed + 1 };
-                if passed != 0 {
-                    link = block.cast();
                 }
             }
         }

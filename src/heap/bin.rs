@@ -4,7 +4,7 @@ use core::ops::Range;
 use core::ptr::{self, NonNull};
 
 use crate::base::class::SizeClass;
-use crate::base::geometry::{FREE_SHARE, POOLS_TO_WAIT};
+use crate::base::geometry::POOLS_TO_WAIT;
 use crate::mem::pool::{BANDS, HOLLOW, Pool};
 use crate::sync::word::{Word32, WordPtr, WordSize};
 
@@ -32,7 +32,7 @@ impl Bin {
 
     /// Free blocks that make a pool of the bin, of `class`, one to allocate from.
     pub fn enough(&self, class: SizeClass) -> usize {
-        if self.pools.get() < POOLS_TO_WAIT { 1 } else { (class.capacity() / FREE_SHARE).max(1) }
+        if self.pools.get() < POOLS_TO_WAIT { 1 } else { Pool::worth_a_slow_path(class) }
     }
 
     /// Whether there is no pool to allocate from.

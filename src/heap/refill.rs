@@ -127,6 +127,7 @@ impl ThreadHeap {
         pool.is_some_and(|pool| self.carve(pool, class))
     }
 
+    /// Carves `pool`, the current one of `class`, not all of whose blocks are carved.
     #[inline(never)]
     fn carve(&self, pool: &'static Pool, class: SizeClass) -> bool {
         // SAFETY: the current pool is this heap's.
@@ -167,7 +168,8 @@ impl ThreadHeap {
         if self.install_own(class) || self.install_other(class) {
             return Some(());
         }
-        (self.list_nearly_full(class) && self.install_own(class)).then_some(())
+        self.list_nearly_full(class);
+        self.install_own(class).then_some(())
     }
 
     /// Makes another pool of the bin, whose memory is resident, the current one, if there is any.

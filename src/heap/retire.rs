@@ -31,14 +31,20 @@ impl ThreadHeap {
         }
         invariant!(collected <= pool.used(), "no more blocks come back than are used");
         let used = pool.used() - collected;
-        self.list(pool, class, used)
+        self.list(pool, class, used, self.bin(class).enough(class))
     }
 
-    /// Puts a pool of `class` that is on no list, and has so many used blocks, where it belongs. Returns
-    /// bytes that went to the system.
-    fn list(&'static self, pool: &'static Pool, class: SizeClass, used: usize) -> usize {
+    /// Puts a pool of `class` that is on no list, and has so many used blocks, where it belongs; `enough` free
+    /// ones make it one to allocate from. Returns bytes that went to the system.
+    fn list(
+        &'static self,
+        pool: &'static Pool,
+        class: SizeClass,
+        used: usize,
+        enough: usize,
+    ) -> usize {
         let bin = self.bin(class);
-        let band = pool.set_used(class, used, bin.enough(class));
+        let band = pool.set_used(class, used, enough);
         if used == 0 {
             return self.emptied(pool, class);
         }
@@ -52,23 +58,20 @@ impl ThreadHeap {
         0
     }
 
-    /// Makes the full pools of `class` that have free blocks ones to allocate from, few as those are: there is
-    /// no other memory. Whether there is any.
-    pub fn list_nearly_full(&'static self, class: SizeClass) -> bool {
-        let bin = self.bin(class);
+    /// Makes the full pools of `class` that have free blocks ones to allocate from, few as those are. Looks at
+    /// every arena's records under their lock: where the other answer is that there is no memory.
+    pub fn list_nearly_full(&'static self, class: SizeClass) {
         ARENAS.lock().for_each(|arena| {
             arena.for_each_record(|_, record| {
                 let is_full = record.owner() == self.as_owner() && record.state() == State::Full;
                 if is_full && record.class() == class && record.listed() > 0 {
                     // SAFETY: this heap's pool, whose record is mapped as long as it has used blocks.
                     let pool = unsafe { &*ptr::from_ref(record) };
-                    pool.set_used(class, pool.used(), 1);
-                    pool.set_state(State::Partial);
-                    bin.partial[0].push_back(pool);
+                    // It has used blocks, so that nothing goes, for which the lock would be taken again.
+                    self.list(pool, class, pool.used(), 1);
                 }
             });
         });
-        bin.partial[0].first().is_some()
     }
 
     /// Has `mark` change what was seen of a partial pool of this heap, which may put it on another
@@ -211,7 +214,7 @@ impl ThreadHeap {
         pool.free.set(free);
         pool.forget_seen();
         let used = pool.carved() - pool.absent() - listed;
-        self.list(pool, class, used)
+        self.list(pool, class, used, self.bin(class).enough(class))
     }
 }
 

@@ -360,6 +360,11 @@ impl Pool {
         band
     }
 
+    /// Free blocks, at the most, that a full pool of `class` is to have before it is allocated from again.
+    pub fn worth_a_slow_path(class: SizeClass) -> usize {
+        (class.capacity() / FREE_SHARE).max(1)
+    }
+
     /// Which of the bin's lists suits the pool, which is of `class`.
     pub fn band(&self, class: SizeClass) -> usize {
         match self.floor.get() as usize {
@@ -416,7 +421,7 @@ impl Pool {
         invariant!((state == State::Empty) == (self.used() == 0), "an empty pool has none used");
         let unused = self.class().capacity() - self.used();
         invariant!(state == State::Full || unused > 0, "a pool that has all used is full");
-        let few = unused < (self.class().capacity() / FREE_SHARE).max(1);
+        let few = unused < Self::worth_a_slow_path(self.class());
         invariant!(state != State::Full || few, "a full pool has nearly all used");
     }
 }
