@@ -8,11 +8,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A program that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+#[path = "support/patience.rs"]
+mod patience;
+use patience::{Patience, whereabouts};
+
+/// A program that takes longer hangs. Seconds.
+const PATIENCE_S: u64 = 120;
 const IS_HARDENED: bool = cfg!(feature = "hardened");
 const FEATURES: &str = if IS_HARDENED { "malloc,hardened" } else { "malloc" };
 const RUNGS: [&str; 5] =
@@ -82,14 +85,14 @@ fn preloaded(program: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> O
 fn run(mut command: Command) -> Output {
     let mut child =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + PATIENCE;
+    let mut patience = Patience::new(PATIENCE_S, Duration::from_millis(5));
     while child.try_wait().unwrap().is_none() {
-        if Instant::now() > deadline {
+        if !patience.nap() {
+            let place = whereabouts(child.id());
             child.kill().unwrap();
             let output = child.wait_with_output().unwrap();
-            panic!("{command:?} hangs\n{}", String::from_utf8_lossy(&output.stderr));
+            panic!("{command:?} hangs\n{place}{}", String::from_utf8_lossy(&output.stderr));
         }
-        thread::sleep(Duration::from_millis(5));
     }
     child.wait_with_output().unwrap()
 }

@@ -4,16 +4,20 @@ use std::any::type_name;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+#[path = "patience.rs"]
+pub mod patience;
+use patience::{Patience, whereabouts};
 
 /// Names the test that a child process is to run. Its presence tells a child from its parent.
 const ROLE: &str = "TEST_IN_A_CHILD";
 /// A child that takes longer hangs. Seconds; `TEST_PATIENCE_S` is for tests that were asked for more.
 const PATIENCE_S: u64 = 150;
 
-fn patience() -> Duration {
+fn patience() -> Patience {
     let asked = std::env::var("TEST_PATIENCE_S").ok().and_then(|seconds| seconds.parse().ok());
-    Duration::from_secs(asked.unwrap_or(PATIENCE_S))
+    Patience::new(asked.unwrap_or(PATIENCE_S), Duration::from_millis(2))
 }
 
 /// What a child left behind.
@@ -61,22 +65,22 @@ fn run(test: &str, settings: &[(&str, &str)]) -> Ended {
         .unwrap();
     let stdout = reading(child.stdout.take().unwrap());
     let stderr = reading(child.stderr.take().unwrap());
-    let deadline = Instant::now() + patience();
+    let mut patience = patience();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
-            break Some(status);
+            break Ok(status);
         }
-        if Instant::now() > deadline {
+        if !patience.nap() {
+            let place = whereabouts(child.id());
             child.kill().unwrap();
             child.wait().unwrap();
-            break None;
+            break Err(format!("the child hangs\n{place}"));
         }
-        thread::sleep(Duration::from_millis(2));
     };
     let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
     let came_to_the_end = stdout.contains(&done(test));
     assert!(
-        status.is_some_and(|status| status.success()) && came_to_the_end,
+        status.as_ref().is_ok_and(|status| status.success()) && came_to_the_end,
         "{test}: {status:?}\n--- its standard output\n{stdout}\n--- its standard error\n{stderr}"
     );
     Ended { stderr }

@@ -2,13 +2,14 @@
 #![allow(dead_code, reason = "not every test file does everything")]
 
 use std::ffi::c_void;
-use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A child that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::child::patience::{Patience, whereabouts};
+
+/// A child that takes longer hangs. Seconds.
+const PATIENCE_S: u64 = 20;
 /// What a child leaves whose work panicked.
 pub const PANICKED: i32 = 101;
 
@@ -91,12 +92,12 @@ pub fn in_threads_beside(count: usize, work: impl Fn(usize) + Sync, meanwhile: i
 impl Child {
     /// Waits for it: what `wait` tells of its end. Killed, and told where it hung, if it takes too long.
     pub fn ended(self) -> Result<i32, String> {
-        let deadline = Instant::now() + PATIENCE;
+        let mut patience = Patience::new(PATIENCE_S, Duration::from_micros(200));
         let mut status = 0;
         // SAFETY: `status` is valid for a write; the child is ours.
         while unsafe { libc::waitpid(self.0, &mut status, libc::WNOHANG) } == 0 {
-            if Instant::now() > deadline {
-                let place = whereabouts(self.0);
+            if !patience.nap() {
+                let place = whereabouts(self.0.cast_unsigned());
                 // SAFETY: a child of this process that nobody has waited for yet.
                 unsafe {
                     libc::kill(self.0, libc::SIGKILL);
@@ -104,7 +105,6 @@ impl Child {
                 }
                 return Err(format!("the child hangs\n{place}"));
             }
-            std::thread::sleep(Duration::from_micros(200));
         }
         Ok(status)
     }
@@ -119,22 +119,4 @@ impl Child {
             status => Err(format!("the child's exit code is {}", libc::WEXITSTATUS(status))),
         }
     }
-}
-
-/// Where each thread of a process is, as the kernel tells: its name, its state, what it waits for and
-/// the system call that it is in.
-fn whereabouts(process: libc::pid_t) -> String {
-    let read = |path: String| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
-        return String::new();
-    };
-    let lines = threads.flatten().map(|thread| {
-        let folder = thread.path().display().to_string();
-        let status = read(format!("{folder}/status"));
-        let state = status.lines().find(|line| line.starts_with("State:")).unwrap_or_default();
-        let [name, channel, call] =
-            ["comm", "wchan", "syscall"].map(|file| read(format!("{folder}/{file}")));
-        format!("  {name}: {state}, waits in {channel}, system call {call}\n")
-    });
-    lines.collect()
 }
