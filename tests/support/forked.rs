@@ -1,4 +1,4 @@
-//! Work in a forked child, with a watchdog that says where a child hangs.
+//! Work in a forked child, with a watchdog that says where a child hangs. Beside `child.rs`.
 #![allow(dead_code, reason = "not every test file does everything")]
 
 use std::ffi::c_void;

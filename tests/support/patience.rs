@@ -38,10 +38,8 @@ pub fn whereabouts(process: u32) -> String {
         let state = status.lines().find(|line| line.starts_with("State:")).unwrap_or_default();
         let [name, ran, channel, call] =
             ["comm", "schedstat", "wchan", "syscall"].map(|file| read(format!("{folder}/{file}")));
-        let ran_ms =
-            ran.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or_default()
-                / 1_000_000;
-        format!("  {name}: {state}, ran {ran_ms} ms, waits in {channel}, system call {call}\n")
+        let ran = ran.split(' ').next().unwrap_or_default();
+        format!("  {name}: {state}, ran {ran} ns, waits in {channel}, system call {call}\n")
     });
     lines.collect()
 }
