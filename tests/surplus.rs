@@ -106,6 +106,22 @@ fn bursts_of_the_same_sizes_soon_find_their_memory_as_they_left_it() {
 }
 
 #[test]
+fn phases_that_take_turns_soon_find_their_memory_as_they_left_it() {
+    alone_with(WITHOUT_SWEEPER, || {
+        let round = || {
+            drop(boxes(32 * MIB, 304));
+            drop(boxes(32 * MIB, 96));
+        };
+        (0..8).for_each(|_| round());
+        let (before, refaulted) = (purged(), highwater::stats().pages_refaulted);
+        (0..8).for_each(|_| round());
+        let (given, wanted) = (purged() - before, highwater::stats().pages_refaulted - refaulted);
+        let all = 8 * pages(64 * MIB);
+        assert!(given * 20 < all && wanted * 20 < all, "{given} and {wanted} of {all}");
+    });
+}
+
+#[test]
 fn when_sizes_shift_at_once_each_takes_the_place_of_the_one_before() {
     alone_with(WITHOUT_SWEEPER, || {
         let before = resident_bytes();

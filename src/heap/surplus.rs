@@ -5,10 +5,10 @@
 //! which lie together and cost least, then kept large mappings, OS pages of this heap's sparse pools,
 //! and its kept empty pools. Each step is short enough for a slow path (`STEP_PAGES`).
 //!
-//! Each class remembers how many OS pages it gave up in this *epoch*. What it makes resident again in
-//! the same epoch was given back in vain; the share of that decides how reluctant the process is from
-//! then on. An epoch ends when as much became resident as was given back: what was useful for
-//! somebody else is forgotten.
+//! Each class remembers how many OS pages it gave up, and in which *epoch*. What it makes resident
+//! again in the same epoch was given back in vain; what it wants in one of the next epochs served
+//! somebody else meanwhile, but will be wanted in turns. The shares of those decide how reluctant the
+//! process is from then on. An epoch ends when as much became resident as was given back.
 
 use super::sweep::{hollow, work_of};
 use super::thread_heap::ThreadHeap;
@@ -21,7 +21,7 @@ use crate::base::geometry::{
 use crate::mem::arena;
 use crate::mem::arena_set::ARENAS;
 use crate::mem::pool::{Pool, SPARSE};
-use crate::policy::surplus::{self, Epoch, Event};
+use crate::policy::surplus::{self, EPOCHS_REMEMBERED, Epoch, Event, Verdict};
 use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use crate::sys;
 use crate::sys::purge::Batch;
@@ -34,15 +34,26 @@ pub enum Taker {
     Large,
 }
 
-/// OS pages that a taker gave up in an epoch: the epoch's number above, the pages below.
-struct Credit(AtomicU64);
+/// OS pages that a taker gave up and has not taken again.
+struct Credit {
+    /// Given up when it last gave up anything.
+    last: Given,
+    /// Of the epochs before that, in the one that left most.
+    before: Given,
+}
+
+/// OS pages given up in one epoch: its number above, the pages below. Of what other threads do at
+/// the same moment some may be lost: it is a measure, no account.
+struct Given(AtomicU64);
 
 static CREDITS: [Credit; SizeClass::COUNT + 2] =
-    [const { Credit(AtomicU64::new(0)) }; SizeClass::COUNT + 2];
+    [const { Credit { last: Given(AtomicU64::new(0)), before: Given(AtomicU64::new(0)) } };
+        SizeClass::COUNT + 2];
 static EPOCH: AtomicU32 = AtomicU32::new(1);
 static GIVEN: AtomicUsize = AtomicUsize::new(0);
 static GROWN: AtomicUsize = AtomicUsize::new(0);
 static WANTED: AtomicUsize = AtomicUsize::new(0);
+static AGAIN: AtomicUsize = AtomicUsize::new(0);
 static RELUCTANCE: AtomicUsize = AtomicUsize::new(1);
 /// OS pages of events for which nothing was given back yet.
 static CARRIED: AtomicUsize = AtomicUsize::new(0);
@@ -60,30 +71,65 @@ impl Credit {
         }]
     }
 
-    /// Of what other threads did at the same moment some may be lost: it is a measure, no account.
-    fn pages(&self) -> usize {
-        let word = self.0.load(Relaxed);
-        if (word >> 32) as u32 == EPOCH.load(Relaxed) { word as u32 as usize } else { 0 }
+    fn add(&self, pages: usize) {
+        let (age, last) = self.last.get();
+        if age == 0 {
+            self.last.set(0, last + pages);
+            return;
+        }
+        if last > self.before.get().1 {
+            self.before.set(age, last);
+        }
+        self.last.set(0, pages);
     }
 
-    fn set_pages(&self, pages: usize) {
+    /// Takes at most `pages`. Returns how many were given up in this epoch, and how many before.
+    fn take(&self, pages: usize) -> (usize, usize) {
+        let (age, last) = self.last.take(pages);
+        let again = self.before.take(pages - last).1;
+        if age == 0 { (last, again) } else { (0, last + again) }
+    }
+}
+
+impl Given {
+    /// How many epochs ago the pages were given up, and how many are left of them.
+    fn get(&self) -> (u32, usize) {
+        let word = self.0.load(Relaxed);
+        let age = EPOCH.load(Relaxed).wrapping_sub((word >> 32) as u32);
+        (age, if age <= EPOCHS_REMEMBERED { word as u32 as usize } else { 0 })
+    }
+
+    fn set(&self, age: u32, pages: usize) {
         let pages = pages.min(u32::MAX as usize) as u64;
-        self.0.store(u64::from(EPOCH.load(Relaxed)) << 32 | pages, Relaxed);
+        self.0.store(u64::from(EPOCH.load(Relaxed).wrapping_sub(age)) << 32 | pages, Relaxed);
+    }
+
+    /// Takes at most `pages`. Returns how old they are, and how many.
+    fn take(&self, pages: usize) -> (u32, usize) {
+        let (age, left) = self.get();
+        let taken = left.min(pages);
+        if taken > 0 {
+            self.set(age, left - taken);
+        }
+        (age, taken)
     }
 }
 
 /// `taker` gave up `bytes` that were resident.
 pub fn gave_up(taker: Taker, bytes: usize) {
-    let pages = pages_in(bytes);
-    let credit = Credit::of(taker);
-    credit.set_pages(credit.pages() + pages);
+    Credit::of(taker).add(pages_in(bytes));
 }
 
 /// `pages` OS pages were given back as surplus. What grew before the first of an epoch says nothing of it.
 fn count_given(pages: usize) {
     if pages > 0 && GIVEN.fetch_add(pages, Relaxed) == 0 {
-        GROWN.store(0, Relaxed);
-        WANTED.store(0, Relaxed);
+        forget_growth();
+    }
+}
+
+fn forget_growth() {
+    for count in [&GROWN, &WANTED, &AGAIN] {
+        count.store(0, Relaxed);
     }
 }
 
@@ -96,22 +142,23 @@ pub fn grew(taker: Taker, bytes: usize) {
 }
 
 fn grew_by(taker: Taker, pages: usize) {
-    let credit = Credit::of(taker);
-    let before = credit.pages();
-    if before > 0 {
-        let wanted = before.min(pages);
-        credit.set_pages(before - wanted);
-        WANTED.fetch_add(wanted, Relaxed);
+    let (wanted, again) = Credit::of(taker).take(pages);
+    let epoch = Epoch {
+        given: GIVEN.load(Relaxed),
+        grown: GROWN.fetch_add(pages, Relaxed) + pages,
+        wanted: WANTED.fetch_add(wanted, Relaxed) + wanted,
+        again: AGAIN.fetch_add(again, Relaxed) + again,
+    };
+    match surplus::judge(epoch, RELUCTANCE.load(Relaxed)) {
+        Verdict::Open => return,
+        Verdict::Forgotten => {}
+        Verdict::Over(reluctance) => {
+            RELUCTANCE.store(reluctance, Relaxed);
+            EPOCH.fetch_add(1, Relaxed);
+        }
     }
-    let grown = GROWN.fetch_add(pages, Relaxed) + pages;
-    let epoch = Epoch { given: GIVEN.load(Relaxed), grown, wanted: WANTED.load(Relaxed) };
-    if let Some(reluctance) = surplus::judge(epoch, RELUCTANCE.load(Relaxed)) {
-        RELUCTANCE.store(reluctance, Relaxed);
-        GIVEN.store(0, Relaxed);
-        GROWN.store(0, Relaxed);
-        WANTED.store(0, Relaxed);
-        EPOCH.fetch_add(1, Relaxed);
-    }
+    GIVEN.store(0, Relaxed);
+    forget_growth();
 }
 
 /// Bytes that are free and may be resident.

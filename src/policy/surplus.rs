@@ -12,8 +12,14 @@ pub const RELUCTANCE_MAX: usize = 256;
 const RELUCTANCE_STEP: usize = 32;
 /// By what it is divided when it was not.
 const RELUCTANCE_BACK: usize = 4;
-/// OS pages that must have been given back before anything is judged.
-const JUDGED_PAGES: usize = 64;
+/// OS pages that must have been given back before anything is judged, by whom nothing keeps from it.
+/// A phase that grows in exchange for what the one before it left gives a few at a time: each such
+/// epoch would say that nothing was wanted again, before the one that wants it has its turn.
+const JUDGED_PAGES: usize = 1024;
+/// The same for the reluctant, of whom so many pages stand for many times as much that was freed.
+const JUDGED_PAGES_LEAST: usize = 64;
+/// Epochs for which what was given back is remembered: as many phases may take turns.
+pub const EPOCHS_REMEMBERED: u32 = 4;
 
 /// Free bytes that are no surplus after frees, beside `live` ones: a working set may breathe by a
 /// fifth and more.
@@ -78,21 +84,36 @@ pub struct Epoch {
     pub grown: usize,
     /// Of those, for a size class that had given as much back in this epoch.
     pub wanted: usize,
+    /// Of those, for a size class that had given as much back in a remembered one before it.
+    pub again: usize,
 }
 
-/// The reluctance from now on, if the epoch is over: when as much became resident as was given back,
-/// or before, when a quarter of what was given back was wanted again.
-pub fn judge(epoch: Epoch, reluctance: usize) -> Option<usize> {
-    if epoch.given < JUDGED_PAGES {
-        // Nothing to judge; what little was given back is forgotten by and by.
-        return (epoch.grown >= 16 * JUDGED_PAGES).then_some(reluctance);
+/// What is known of an epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nothing yet.
+    Open,
+    /// So little was given back that it says nothing: it is counted anew.
+    Forgotten,
+    /// The epoch is over, and the reluctance from now on is this.
+    Over(usize),
+}
+
+/// Judges an epoch under a `reluctance`. It is over when as much became resident as was given back,
+/// or before, when what was given back was wanted again: a quarter of it in the same epoch, where it
+/// served nobody meanwhile, or three quarters in all, where another phase had it in between.
+pub fn judge(epoch: Epoch, reluctance: usize) -> Verdict {
+    let judged = (JUDGED_PAGES / reluctance).max(JUDGED_PAGES_LEAST);
+    if epoch.given < judged {
+        let forgotten = epoch.given > 0 && epoch.grown >= 16 * judged;
+        return if forgotten { Verdict::Forgotten } else { Verdict::Open };
     }
-    if epoch.wanted > epoch.given / 4 {
-        Some((reluctance * RELUCTANCE_STEP).min(RELUCTANCE_MAX))
+    if epoch.wanted > epoch.given / 4 || epoch.wanted + epoch.again > epoch.given / 4 * 3 {
+        Verdict::Over((reluctance * RELUCTANCE_STEP).min(RELUCTANCE_MAX))
     } else if epoch.grown >= epoch.given {
-        Some((reluctance / RELUCTANCE_BACK).max(1))
+        Verdict::Over((reluctance / RELUCTANCE_BACK).max(1))
     } else {
-        None
+        Verdict::Open
     }
 }
 
@@ -126,20 +147,38 @@ mod tests {
 
     #[test]
     fn what_is_wanted_again_makes_reluctant_and_what_is_not_undoes_it() {
-        let given = Epoch { given: 1000, grown: 0, wanted: 0 };
-        assert_eq!(judge(given, 1), None);
-        assert_eq!(judge(Epoch { grown: 250, wanted: 250, ..given }, 1), None);
-        assert_eq!(judge(Epoch { grown: 251, wanted: 251, ..given }, 1), Some(32));
-        assert_eq!(judge(Epoch { grown: 900, wanted: 251, ..given }, 64), Some(RELUCTANCE_MAX));
-        assert_eq!(judge(Epoch { grown: 900, wanted: 100, ..given }, 8), None);
-        assert_eq!(judge(Epoch { grown: 1000, wanted: 100, ..given }, 8), Some(2));
-        assert_eq!(judge(Epoch { grown: 1000, wanted: 0, ..given }, 1), Some(1));
+        let given = Epoch { given: 4000, ..Epoch::default() };
+        let judge_of = |wanted, grown, before| judge(Epoch { grown, wanted, ..given }, before);
+        assert_eq!(judge_of(0, 0, 1), Verdict::Open);
+        assert_eq!(judge_of(1000, 1000, 1), Verdict::Open);
+        assert_eq!(judge_of(1001, 1001, 1), Verdict::Over(32));
+        assert_eq!(judge_of(1001, 3600, 64), Verdict::Over(RELUCTANCE_MAX));
+        assert_eq!(judge_of(400, 3600, 8), Verdict::Open);
+        assert_eq!(judge_of(400, 4000, 8), Verdict::Over(2));
+        assert_eq!(judge_of(0, 4000, 1), Verdict::Over(1));
+    }
+
+    #[test]
+    fn phases_that_take_turns_are_learnt_and_a_share_of_shifting_sizes_is_not() {
+        let given = Epoch { given: 4000, grown: 3500, ..Epoch::default() };
+        assert_eq!(judge(Epoch { again: 3000, ..given }, 1), Verdict::Open);
+        assert_eq!(judge(Epoch { again: 3001, ..given }, 1), Verdict::Over(32));
+        assert_eq!(judge(Epoch { again: 2500, wanted: 501, ..given }, 1), Verdict::Over(32));
+        assert_eq!(judge(Epoch { again: 2500, grown: 4000, ..given }, 4), Verdict::Over(1));
     }
 
     #[test]
     fn little_that_was_given_is_not_judged_but_forgotten() {
-        let epoch = Epoch { given: 10, grown: 500, wanted: 10 };
-        assert_eq!(judge(epoch, 8), None);
-        assert_eq!(judge(Epoch { grown: 1024, ..epoch }, 8), Some(8));
+        for (reluctance, judged) in [(1, 1024), (8, 128), (RELUCTANCE_MAX, 64)] {
+            let epoch = Epoch { given: judged - 1, grown: judged, wanted: judged / 2, again: 0 };
+            assert_eq!(judge(epoch, reluctance), Verdict::Open);
+            assert!(matches!(
+                judge(Epoch { given: judged, ..epoch }, reluctance),
+                Verdict::Over(_)
+            ));
+            let later = Epoch { grown: 16 * judged, ..epoch };
+            assert_eq!(judge(later, reluctance), Verdict::Forgotten);
+            assert_eq!(judge(Epoch { given: 0, ..later }, reluctance), Verdict::Open);
+        }
     }
 }

@@ -23,6 +23,7 @@ mod sleeper;
 mod soft_limit;
 mod spike;
 mod survivors;
+mod turns;
 
 pub use record::scrambled;
 
@@ -202,6 +203,17 @@ pub const ALL: &[Workload] = &[
         prepare: nothing,
         run: shifting::run,
         figures: None,
+    },
+    Workload {
+        name: "turns",
+        group: Group::GivingBack,
+        about: "phases of 32 MiB, each of one size and all freed, that take turns: two, three, six and one of them",
+        prepare: nothing,
+        run: turns::run,
+        figures: Some(Figures {
+            title: "What the kernel had to give again in 16 rounds: 100 where every phase found nothing",
+            reference: None,
+        }),
     },
     Workload {
         name: "churn",
