@@ -3,6 +3,7 @@
 use core::ptr::{self, NonNull};
 
 use super::link::{self, Link};
+use crate::base::geometry::POOL_SMALL;
 use crate::sys::poison;
 
 /// A free block. At least as large as a link, aligned to eight.
@@ -66,7 +67,11 @@ pub unsafe fn carve(start: NonNull<u8>, size: usize, count: usize) -> NonNull<Bl
     unsafe { NonNull::new_unchecked(next) }
 }
 
-/// The last block of a list and how many there are. Reads every link.
+/// No pool has more blocks: the smallest are as large as a link, and no class of them has larger pools.
+const BLOCKS_MOST: usize = POOL_SMALL / size_of::<Block>();
+
+/// The last block of a list and how many there are. Reads every link. A block that was freed twice may be
+/// behind itself: whoever walks such a list ends the process.
 ///
 /// # Safety
 ///
@@ -77,6 +82,7 @@ pub unsafe fn last(first: NonNull<Block>) -> (NonNull<Block>, usize) {
     while let Some(next) = NonNull::new(unsafe { Block::next(block) }) {
         block = next;
         count += 1;
+        invariant!(count <= BLOCKS_MOST, "a list of free blocks has an end");
     }
     (block, count)
 }
@@ -131,3 +137,14 @@ pub fn expect(block: *mut Block) {
 
 /// No block.
 pub const NONE: *mut Block = ptr::null_mut();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::class::SizeClass;
+
+    #[test]
+    fn no_pool_has_more_blocks_than_the_longest_list() {
+        assert!(SizeClass::all().all(|class| class.capacity() <= BLOCKS_MOST));
+    }
+}

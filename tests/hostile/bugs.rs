@@ -80,6 +80,11 @@ pub const BUGS: &[Bug] = &[
     bug("twice-in-a-full-pool", Line("double free: {}, a block of 64 bytes"), twice_elsewhere),
     bug("twice-by-another", Line("double free: {}, a block of 64 bytes"), twice_by_another),
     bug("twice-both-by-others", Line("double free: {}, a block of 64 bytes"), twice_by_others),
+    bug(
+        "twice-by-others-until-the-end",
+        Line("double free: {}, a block of 64 bytes"),
+        twice_by_others_until_the_end,
+    ),
     bug("twice-and-trimmed", Line("double free: {}, a block of 64 bytes"), twice_and_trimmed),
     bug("resized-after-free", Line("double free: {}, a block of 64 bytes"), resized_after_free),
     // What is no block.

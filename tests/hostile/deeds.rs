@@ -99,6 +99,16 @@ pub fn twice_by_others() {
     free_elsewhere(block);
 }
 
+pub fn twice_by_others_until_the_end() {
+    let ends = || {
+        let block = named(EXACT);
+        free_elsewhere(block);
+        free_elsewhere(block);
+        many(2 * IN_POOL);
+    };
+    thread::spawn(ends).join().unwrap();
+}
+
 pub fn twice_and_trimmed() {
     let blocks = many(20 * IN_POOL);
     // One in 128 stays: of every pool some OS pages hold none.

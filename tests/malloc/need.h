@@ -26,10 +26,9 @@ static inline uint64_t next_random(uint64_t *state) {
 static inline int is_aligned(const void *block, size_t align) { return ((uintptr_t)block & (align - 1)) == 0; }
 
 // The compiler knows what malloc does, and must not use that here.
-static void *volatile sink;
 static inline void *hide(void *block) {
-    sink = block;
-    return sink;
+    __asm__ volatile("" : "+r"(block) : : "memory");
+    return block;
 }
 
 static inline void fill(unsigned char *block, size_t bytes, unsigned seed) {
