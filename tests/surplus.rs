@@ -122,6 +122,37 @@ fn phases_that_take_turns_soon_find_their_memory_as_they_left_it() {
 }
 
 #[test]
+fn a_large_phase_between_small_ones_finds_most_of_its_memory_where_it_is_resident() {
+    alone_with(WITHOUT_SWEEPER, || {
+        let round = || {
+            drop(boxes(96 * MIB, 304));
+            (0..4).for_each(|_| drop(boxes(24 * MIB, 96)));
+        };
+        (0..8).for_each(|_| round());
+        let refaulted = highwater::stats().pages_refaulted;
+        (0..8).for_each(|_| round());
+        let wanted = highwater::stats().pages_refaulted - refaulted;
+        let all = 8 * pages(192 * MIB);
+        assert!(wanted * 10 < all, "{wanted} of {all}");
+    });
+}
+
+#[test]
+fn what_stayed_resident_serves_before_what_went_back() {
+    alone_with(WITHOUT_SWEEPER, || {
+        for size in [304, 96, 800, 48] {
+            drop(boxes(64 * MIB, size));
+            let before = highwater::stats().pages_refaulted;
+            let blocks = boxes(2 * MIB, size / 3);
+            let wanted = highwater::stats().pages_refaulted - before;
+            let all = pages(2 * MIB);
+            assert!(wanted * 4 < all, "{wanted} of {all} after boxes of {size} bytes");
+            drop(blocks);
+        }
+    });
+}
+
+#[test]
 fn when_sizes_shift_at_once_each_takes_the_place_of_the_one_before() {
     alone_with(WITHOUT_SWEEPER, || {
         let before = resident_bytes();

@@ -141,6 +141,9 @@ pub const SURPLUS_SLOTS_BEHIND: usize = SLOTS_PER_POOL;
 /// OS pages of surplus that one step gives back at the least. 1 to 64: fewer make more system calls.
 pub const SURPLUS_LEAST_PAGES: usize = 16;
 
+/// Arenas among which one slow path looks for free slots that are resident, before it takes others.
+pub const ARENAS_LOOKED_AT: usize = 32;
+
 /// Arenas among which one slow path looks for free slots to give back.
 pub const SURPLUS_ARENAS: usize = 64;
 

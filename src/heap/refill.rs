@@ -183,9 +183,14 @@ impl ThreadHeap {
     fn install_other(&'static self, class: SizeClass) -> bool {
         let share = config::retention().classes_share();
         let stolen = if share { self.steal_empty(class) } else { None };
-        // What is resident before what is not: a hollowed pool's OS pages are not.
+        let slots = class.pool_size() / SLOT_SIZE;
+        // What is resident before what is not: kept pools of another size before fresh slots.
+        if stolen.is_none() && arena::idle_slots() < slots {
+            self.release_some(slots);
+        }
+        // And a hollowed pool's OS pages are not.
         if stolen.is_none()
-            && arena::idle_slots() < class.pool_size() / SLOT_SIZE
+            && arena::idle_slots() < slots
             && let Some(pool) = self.bin(class).take_hollow()
         {
             self.install(pool, class);

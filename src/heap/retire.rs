@@ -181,6 +181,17 @@ impl ThreadHeap {
         bytes
     }
 
+    /// Gives back kept empty pools with `slots` slots in all, if there are as many. Returns bytes that went
+    /// to the system.
+    pub fn release_some(&'static self, slots: usize) -> usize {
+        let mut left = slots;
+        self.release_empties(|pool| {
+            let goes = left > 0;
+            left = left.saturating_sub(pool.slots());
+            goes
+        })
+    }
+
     /// The current pool of `class` leaves if none of its blocks is used. Returns bytes that went to
     /// the system.
     pub fn uninstall_if_unused(&'static self, class: SizeClass) -> usize {

@@ -256,12 +256,7 @@ impl ThreadHeap {
         if given >= wanted {
             return given;
         }
-        let mut left = wanted - given;
-        self.release_empties(|pool| {
-            let more = left > 0;
-            left = left.saturating_sub(pages_in(pool.slots() * SLOT_SIZE));
-            more
-        });
+        self.release_some((wanted - given) * sys::page_size() / SLOT_SIZE);
         given + give_back_shared(wanted - given)
     }
 

@@ -5,6 +5,8 @@ use super::thread_heap::ThreadHeap;
 use super::{config, large_return, local, span};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{CURRENTS_A_STEP, STEP_PAGES};
+use crate::mem::arena_set::ARENAS;
+use crate::sys;
 
 /// Gives back all that the rung in force lets go: of every heap, but for the pool that
 /// each other thread works on or worked on last, of the arenas and of the kept large blocks. Returns bytes that went to the system.
@@ -52,8 +54,14 @@ impl Round {
         if !self.begun {
             self.given += span::give_back_kept();
         }
-        // Whole mappings are the cheapest to give back.
+        // Whole mappings are the cheapest to give back, then free slots, which lie together: a sweep may
+        // come to them late.
         let mut given = large_return::give_back_some(enough);
+        if given < enough && rung.waits() {
+            let (page_size, left) = (sys::page_size(), enough - given);
+            let pages = left.div_ceil(page_size).min(STEP_PAGES + more);
+            given += ARENAS.lock().purge_idle(pages) * page_size;
+        }
         let own = local::own();
         if !own.is_nobody() {
             given += own.give_back_currents(&mut self.class);

@@ -245,6 +245,12 @@ impl Arena {
         Some(self.take_range(first..first + slots))
     }
 
+    /// As [`Arena::take`], of those that may be resident.
+    pub fn take_resident(&mut self, slots: usize, align: usize) -> Option<Taken> {
+        let first = link::place(&self.free.and(&self.touched), slots, align)?;
+        Some(self.take_range(first..first + slots))
+    }
+
     /// Takes the `slots` slots from `start` on, if all are free.
     pub fn take_at(&mut self, start: usize, slots: usize) -> Option<Taken> {
         let first = self.slot_of(start);
@@ -253,25 +259,23 @@ impl Arena {
         free.then(|| self.take_range(range))
     }
 
+    /// Takes a range of free slots. What was purged is not touched, so that where all are resident less is to be done.
     fn take_range(&mut self, range: Range<usize>) -> Taken {
-        let refaulted = self.purged.count_in(range.clone());
         let (first, slots) = (range.start, range.len());
-        let resident = self.occupy(range);
+        let resident = self.touched.count_in(range.clone());
+        idle_slots_less(resident);
+        self.free_slots -= slots;
+        self.free.remove(range.clone());
+        self.aged.remove(range.clone());
+        let mut refaulted = 0;
+        if resident < slots {
+            refaulted = self.purged.count_in(range.clone());
+            self.purged.remove(range.clone());
+            self.touched.insert(range);
+        }
         // SAFETY: a slot of the arena.
         let start = unsafe { self.start.add(first * SLOT_SIZE) };
         Taken { start, fresh: resident == 0, grown: slots - resident, refaulted }
-    }
-
-    /// Takes a range of free slots. How many of them may be resident.
-    fn occupy(&mut self, range: Range<usize>) -> usize {
-        let resident = self.touched.count_in(range.clone());
-        idle_slots_less(resident);
-        self.free_slots -= range.len();
-        self.free.remove(range.clone());
-        self.aged.remove(range.clone());
-        self.purged.remove(range.clone());
-        self.touched.insert(range);
-        resident
     }
 
     /// Takes `slots` slots from `start` on back, which were not used for long: they count as old.
@@ -337,5 +341,6 @@ impl Arena {
     pub fn check(&self) {
         invariant!(self.free.count() == self.free_slots, "free slots are counted");
         invariant!(!self.free.contains_any(0..FIRST_SLOT), "records are never free");
+        invariant!(self.purged.count_common(&self.touched) == 0, "what is purged is not resident");
     }
 }

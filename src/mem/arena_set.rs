@@ -2,6 +2,7 @@
 //!
 //! Arenas with free slots stand in lists by how many they have. Slots are taken from the arena with
 //! the fewest that has enough in a row: full ones stay full, sparse ones drain (Evan Jones' rule).
+//! Slots that are resident come before those that were given back.
 
 use core::ops::Range;
 use core::ptr::{self, NonNull};
@@ -10,7 +11,9 @@ use super::arena::{self, Arena, ArenaTag, Taken};
 use super::pool::Pool;
 use super::slots::SlotSet;
 use super::store::Store;
-use crate::base::geometry::{ARENA_SIZE, SLOT_SIZE, SURPLUS_ARENAS, USABLE_SLOTS};
+use crate::base::geometry::{
+    ARENA_SIZE, ARENAS_LOOKED_AT, SLOT_SIZE, SURPLUS_ARENAS, USABLE_SLOTS,
+};
 use crate::sync::lock::Mutex;
 use crate::sys;
 use crate::sys::purge::Batch;
@@ -124,15 +127,36 @@ impl ArenaSet {
         Some(taken)
     }
 
+    /// Of the fullest arena with slots that are resident, if a few looks find one; else of the fullest.
     fn take_mapped(&mut self, slots: usize, align: usize) -> Option<Taken> {
+        let resident = if arena::idle_slots() >= slots {
+            self.take_of_fullest(ARENAS_LOOKED_AT, slots, |arena| arena.take_resident(slots, align))
+        } else {
+            None
+        };
+        resident
+            .or_else(|| self.take_of_fullest(usize::MAX, slots, |arena| arena.take(slots, align)))
+    }
+
+    /// The first that `take` gives of at most `looks` arenas with `slots` free slots, the fullest first.
+    fn take_of_fullest(
+        &mut self,
+        mut looks: usize,
+        slots: usize,
+        mut take: impl FnMut(&mut Arena) -> Option<Taken>,
+    ) -> Option<Taken> {
         let mut from = slots;
         while let Some(free_slots) = self.listed.next(from) {
             let mut arena = self.lists[free_slots];
             while let Some(mut found) = NonNull::new(arena) {
                 // SAFETY: a listed arena's record is alive, and the set is ours.
                 let found = unsafe { found.as_mut() };
-                if let Some(taken) = self.changing(found, |arena| arena.take(slots, align)) {
+                if let Some(taken) = self.changing(found, &mut take) {
                     return Some(taken);
+                }
+                looks -= 1;
+                if looks == 0 {
+                    return None;
                 }
                 arena = found.next;
             }

@@ -32,6 +32,10 @@ fn kept_for_growth(live: usize) -> usize {
     live / 8 + (1 << 20)
 }
 
+/// Free bytes beyond those kept for growth that only the reluctant keep: what grows has no use for them, as
+/// blocks for a large mapping, and a program whose phases differ so would hold the memory of both in full.
+const KEPT_BY_RELUCTANT: usize = 64 << 20;
+
 /// What has just happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
@@ -62,11 +66,15 @@ impl Event {
 /// frees, up to four times as many as became free, so that what was kept until the surplus began
 /// follows.
 pub fn owed(event: Event, reluctance: usize, free: usize, live: usize, page_size: usize) -> usize {
-    let (pages, kept) = match event {
-        Event::Freed(pages) => (pages.saturating_mul(4), kept_after_frees(live)),
-        Event::Grown(pages) => (pages, kept_for_growth(live)),
+    let (pages, kept, kept_anyway) = match event {
+        Event::Freed(pages) => (pages.saturating_mul(4), kept_after_frees(live), usize::MAX),
+        Event::Grown(pages) => {
+            let kept = kept_for_growth(live);
+            (pages, kept, kept + KEPT_BY_RELUCTANT)
+        }
     };
-    pages.min(free.saturating_sub(kept) / page_size) / reluctance
+    let beyond = |kept| pages.min(free.saturating_sub(kept) / page_size);
+    beyond(kept_anyway).max(beyond(kept) / reluctance)
 }
 
 /// Whether so little is free beside what is live that it is no surplus by any event, and that a
@@ -143,6 +151,14 @@ mod tests {
     fn growth_is_paid_for_page_by_page_beside_much_free_memory() {
         assert_eq!(owed(Event::Grown(64), 1, 100 * MIB, 10 * MIB, PAGE), 64);
         assert_eq!(owed(Event::Grown(64), 1, 10 * MIB, 100 * MIB, PAGE), 0);
+    }
+
+    #[test]
+    fn the_reluctant_keep_what_they_may_want_again_but_not_without_end() {
+        assert_eq!(owed(Event::Grown(64), 32, 60 * MIB, 8 * MIB, PAGE), 2);
+        assert_eq!(owed(Event::Grown(64), 32, 66 * MIB + 3 * PAGE, 8 * MIB, PAGE), 3);
+        assert_eq!(owed(Event::Grown(64), 256, 200 * MIB, 8 * MIB, PAGE), 64);
+        assert_eq!(owed(Event::Freed(64), 256, 200 * MIB, 8 * MIB, PAGE), 1);
     }
 
     #[test]
