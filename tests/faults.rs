@@ -115,6 +115,34 @@ fn from_any_call_on_all_of_its_kind_may_fail() {
     alone(|| at_every_call(&script::QUIET, &Call::ALL, Plan::From));
 }
 
+/// From now on guards are mappings, which the script has some of.
+#[cfg(feature = "hardened")]
+fn make_guards_mappings() {
+    faults::refuse_marks();
+    let told = shared();
+    run(&script::QUIET, Plan::None, told, script::run).unwrap();
+    assert!(told.0[Call::Protect as usize].load(Relaxed) > 0, "a guard is a mapping");
+    assert!(told.0[Call::Random as usize].load(Relaxed) > 0, "there is a key");
+}
+
+#[test]
+#[cfg(feature = "hardened")]
+fn any_one_call_may_fail_where_guards_are_mappings() {
+    alone(|| {
+        make_guards_mappings();
+        at_every_call(&script::QUIET, &Call::ALL, Plan::Once);
+    });
+}
+
+#[test]
+#[cfg(feature = "hardened")]
+fn from_any_call_on_all_of_its_kind_may_fail_where_guards_are_mappings() {
+    alone(|| {
+        make_guards_mappings();
+        at_every_call(&script::QUIET, &Call::ALL, Plan::From);
+    });
+}
+
 #[test]
 fn any_one_call_may_do_less_than_it_was_asked_for() {
     alone(|| at_every_call(&script::QUIET, &[Call::AdviseMany, Call::Read], Plan::Short));

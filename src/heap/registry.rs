@@ -171,8 +171,12 @@ impl ThreadHeap {
         self.outbox.send_all();
         self.collect_inbox();
         for class in crate::base::class::SizeClass::all() {
-            self.settle(class);
-            self.uninstall(class);
+            if self.current_pool(class).is_some() {
+                // Which settles the class, with one walk along its list.
+                self.uninstall(class);
+            } else {
+                self.settle(class);
+            }
         }
         if config::retention().classes_share() {
             self.release_empties(|_| true);

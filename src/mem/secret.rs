@@ -3,7 +3,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use crate::sync::atomic::{
+    AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use crate::sys;
 
 static KEY: AtomicUsize = AtomicUsize::new(0);
@@ -12,10 +15,11 @@ static TURNS: AtomicUsize = AtomicUsize::new(0);
 
 /// Chooses the words, unless somebody has.
 pub fn start() {
-    if FACTOR.load(Relaxed) == 0 {
-        // Of two threads that both come first, one sets each word, and both go on with what is there.
+    if FACTOR.load(Acquire) == 0 {
+        // Of two threads that both come first, one sets each word, and both go on with what is there. Whoever
+        // finds the second word finds the first.
         let _ = KEY.compare_exchange(0, sys::random_word() | 1, Relaxed, Relaxed);
-        let _ = FACTOR.compare_exchange(0, sys::random_word() | 1, Relaxed, Relaxed);
+        let _ = FACTOR.compare_exchange(0, sys::random_word() | 1, Release, Acquire);
     }
 }
 

@@ -11,6 +11,7 @@ use super::page_size;
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const MADV_GUARD_INSTALL: libc::c_int = 102;
+#[cfg(target_os = "linux")]
 const MADV_GUARD_REMOVE: libc::c_int = 103;
 
 /// The kernel once refused a guard in the page table: some may be mappings.
@@ -70,13 +71,40 @@ pub unsafe fn remove(start: NonNull<u8>, bytes: usize) {
 /// As for [`remove`].
 unsafe fn lift(start: *mut c_void, bytes: usize) -> bool {
     // SAFETY: the caller's contract: the range is the allocator's own.
-    if !MAPPED.load(Relaxed) && unsafe { libc::madvise(start, bytes, MADV_GUARD_REMOVE) } == 0 {
+    let unmarked = unsafe { unmark(start, bytes) };
+    if unmarked && !MAPPED.load(Relaxed) {
         return true;
     }
     let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: as above.
+    if unmarked && unsafe { libc::mprotect(start, bytes, protection) } == 0 {
+        return true;
+    }
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
     // SAFETY: as above.
     unsafe { libc::mmap(start, bytes, protection, flags, -1, 0) != libc::MAP_FAILED }
+}
+
+/// Takes a guard out of the page table. True if none is there any more, which a kernel that knows none answers
+/// with `EINVAL`.
+///
+/// # Safety
+///
+/// As for [`remove`].
+#[cfg(target_os = "linux")]
+unsafe fn unmark(start: *mut c_void, bytes: usize) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { libc::madvise(start, bytes, MADV_GUARD_REMOVE) == 0 || super::errno() == libc::EINVAL }
+}
+
+/// There are none in the page table.
+///
+/// # Safety
+///
+/// None is asked.
+#[cfg(not(target_os = "linux"))]
+unsafe fn unmark(_start: *mut c_void, _bytes: usize) -> bool {
+    true
 }
 
 fn is_whole(start: NonNull<u8>, bytes: usize) -> bool {

@@ -2,12 +2,15 @@
 //! linker gives the test program these. They count, fail as planned, or call the C library's.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 use std::mem::{transmute, transmute_copy};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-use super::{ARMED, Call, Fate, HOOKED, MAPPED, TIME, fate};
+use super::{ARMED, Call, Fate, HOOKED, MAPPED, MARKS_REFUSED, TIME, fate};
+
+const MADV_GUARD_INSTALL: c_int = 102;
+const MADV_GUARD_REMOVE: c_int = 103;
 
 /// Where a function of the C library's is, once it is known.
 type Place = AtomicPtr<c_void>;
@@ -100,6 +103,11 @@ unsafe extern "C" fn mremap(
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn madvise(start: *mut c_void, bytes: usize, advice: c_int) -> c_int {
+    if matches!(advice, MADV_GUARD_INSTALL | MADV_GUARD_REMOVE) && MARKS_REFUSED.load(Relaxed) {
+        // SAFETY: the calling thread's own word.
+        unsafe { *libc::__errno_location() = libc::EINVAL };
+        return -1;
+    }
     if fate(Call::Advise) == Fate::Fails {
         return -1;
     }
@@ -107,6 +115,28 @@ unsafe extern "C" fn madvise(start: *mut c_void, bytes: usize, advice: c_int) ->
     type Advise = unsafe extern "C" fn(*mut c_void, usize, c_int) -> c_int;
     // SAFETY: as above.
     unsafe { real::<Advise>(&REAL, c"madvise")(start, bytes, advice) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mprotect(start: *mut c_void, bytes: usize, protection: c_int) -> c_int {
+    if fate(Call::Protect) == Fate::Fails {
+        return -1;
+    }
+    static REAL: Place = unknown();
+    type Protect = unsafe extern "C" fn(*mut c_void, usize, c_int) -> c_int;
+    // SAFETY: as above.
+    unsafe { real::<Protect>(&REAL, c"mprotect")(start, bytes, protection) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getrandom(room: *mut c_void, bytes: usize, flags: c_uint) -> isize {
+    if fate(Call::Random) == Fate::Fails {
+        return -1;
+    }
+    static REAL: Place = unknown();
+    type Random = unsafe extern "C" fn(*mut c_void, usize, c_uint) -> isize;
+    // SAFETY: as above.
+    unsafe { real::<Random>(&REAL, c"getrandom")(room, bytes, flags) }
 }
 
 #[unsafe(no_mangle)]

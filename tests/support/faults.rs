@@ -40,10 +40,14 @@ pub enum Call {
     Arm,
     /// The hooks around a fork.
     Hook,
+    /// A guard that is a mapping of its own.
+    Protect,
+    /// The kernel's randomness.
+    Random,
 }
 
 impl Call {
-    pub const ALL: [Call; 16] = [
+    pub const ALL: [Call; 18] = [
         Call::Map,
         Call::Unmap,
         Call::Remap,
@@ -60,13 +64,17 @@ impl Call {
         Call::Key,
         Call::Arm,
         Call::Hook,
+        Call::Protect,
+        Call::Random,
     ];
 
     /// An error that the system gives for it.
     fn error(self) -> c_int {
         match self {
-            Call::Map | Call::Unmap | Call::Remap | Call::Arm | Call::Hook => libc::ENOMEM,
-            Call::Advise | Call::Key | Call::Thread => libc::EAGAIN,
+            Call::Map | Call::Unmap | Call::Remap | Call::Arm | Call::Hook | Call::Protect => {
+                libc::ENOMEM
+            }
+            Call::Advise | Call::Key | Call::Thread | Call::Random => libc::EAGAIN,
             Call::AdviseMany | Call::Barrier => libc::EPERM,
             Call::Wait | Call::Wake => libc::ENOSYS,
             Call::Open => libc::EMFILE,
@@ -122,6 +130,14 @@ static FAILED: AtomicUsize = AtomicUsize::new(0);
 static MAPPED: AtomicIsize = AtomicIsize::new(0);
 /// Nanoseconds that an invented clock shows; negative: the system's is shown.
 static TIME: AtomicI64 = AtomicI64::new(-1);
+
+/// The kernel knows no guards in the page table, as before Linux 6.13.
+static MARKS_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// From now on guards are mappings.
+pub fn refuse_marks() {
+    MARKS_REFUSED.store(true, Relaxed);
+}
 
 /// Puts a plan in force and counts anew.
 pub fn plan(plan: Plan) {
