@@ -12,11 +12,11 @@ mod forked;
 #[path = "support/script.rs"]
 mod script;
 
-use std::fs;
 use std::ptr;
+use std::{fs, io};
 
 use child::alone;
-use faults::armed;
+use faults::{Call, armed};
 use highwater::Highwater;
 use script::Book;
 
@@ -37,10 +37,16 @@ fn in_a_child(what: &str, allocator: &'static Highwater, work: impl FnOnce(&mut 
     match child.ended().unwrap_or_else(|end| panic!("{what}: {end}")) {
         0 => {}
         status if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == SKIPPED => {
-            println!("skipped: this machine does not let {what} be tried");
+            skipped(&format!("this machine does not let {what} be tried"));
         }
         status => panic!("{what}: the child's status is {status:#x}"),
     }
+}
+
+/// Says that something was not tried: a failure where `REFUSALS=all` wants everything to be.
+fn skipped(why: &str) {
+    assert!(std::env::var("REFUSALS").is_err(), "not tried: {why}");
+    println!("skipped: {why}");
 }
 
 /// Ends a child in which the surroundings cannot be had.
@@ -78,6 +84,28 @@ fn forbid(calls: &[libc::c_long], error: i32) -> bool {
     }
 }
 
+/// No argument of it is valid: without a filter another error comes, and nothing is done.
+#[track_caller]
+fn assert_is_forbidden(call: libc::c_long, error: i32) {
+    // SAFETY: see above.
+    let result = unsafe { libc::syscall(call, -1, -1, -1, -1, -1, -1) };
+    assert_eq!((result, io::Error::last_os_error().raw_os_error()), (-1, Some(error)));
+}
+
+/// How often the allocator made this call, by the C library's function for it.
+fn made(call: libc::c_long) -> usize {
+    let kind = match call {
+        libc::SYS_process_madvise => Call::AdviseMany,
+        libc::SYS_madvise => Call::Advise,
+        libc::SYS_membarrier => Call::Barrier,
+        libc::SYS_mremap => Call::Remap,
+        libc::SYS_open | libc::SYS_openat => Call::Open,
+        libc::SYS_clone | libc::SYS_clone3 => Call::Thread,
+        _ => unreachable!("no test forbids it"),
+    };
+    faults::counts()[kind as usize]
+}
+
 #[track_caller]
 fn without(calls: &[libc::c_long]) {
     for error in [libc::EPERM, libc::ENOSYS] {
@@ -85,7 +113,12 @@ fn without(calls: &[libc::c_long]) {
             let what = format!("a filter of {calls:?} with error {error}");
             in_a_child(&what, allocator, |book| {
                 skip_if(!forbid(calls, error));
+                calls.iter().for_each(|&call| assert_is_forbidden(call, error));
                 armed(true, || script::run(book));
+                // Without a sweeper nobody claims another's heap, and no thread is started.
+                if ptr::eq(allocator, &script::SWEPT) {
+                    assert!(calls.iter().any(|&call| made(call) > 0), "the filter was met");
+                }
                 script::look_back(book);
             });
         }
@@ -100,6 +133,11 @@ fn a_filter_of_purging_many_ranges_does_no_harm() {
 #[test]
 fn a_filter_of_barriers_does_no_harm() {
     alone(|| without(&[libc::SYS_membarrier]));
+}
+
+#[test]
+fn a_filter_of_purging_many_ranges_and_of_barriers_does_no_harm() {
+    alone(|| without(&[libc::SYS_process_madvise, libc::SYS_membarrier]));
 }
 
 #[test]
@@ -241,7 +279,7 @@ fn a_process_with_as_many_mappings_as_it_may_have_is_not_harmed() {
         let most = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
         let most: usize = most.trim().parse().unwrap();
         if most > 300_000 {
-            return println!("skipped: {most} mappings would take too long to make");
+            return skipped(&format!("{most} mappings would take too long to make"));
         }
         for room in [0, 2, 4, 6, 10, 16, 30] {
             for allocator in [&script::QUIET, &script::SWEPT] {
@@ -250,6 +288,7 @@ fn a_process_with_as_many_mappings_as_it_may_have_is_not_harmed() {
                     crowd.leave_room(room);
                     armed(true, || script::run(book));
                     crowd.disperse();
+                    assert!(book.refused > 0 || room > 2, "the limit was felt");
                     script::look_back(book);
                 });
             }

@@ -4,13 +4,12 @@
 
 extern crate std;
 
-use std::boxed::Box;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::println;
 use std::string::String;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::sync::planted::plant;
 
@@ -30,11 +29,21 @@ enum Preemptions {
 
 /// Executes `model` in every way.
 fn holds(preemptions: Preemptions, model: impl Fn() + Send + Sync + 'static) {
+    holds_for(preemptions, None, model);
+}
+
+/// Executes `model` in every way, or in as many as there is time for.
+fn holds_for(
+    preemptions: Preemptions,
+    most: Option<Duration>,
+    model: impl Fn() + Send + Sync + 'static,
+) {
     let began = Instant::now();
     let executions = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&executions);
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 10_000;
+    builder.max_duration = most;
     builder.preemption_bound = match preemptions {
         Preemptions::Any => None,
         Preemptions::AtMost(most) => Some(most),
@@ -46,11 +55,18 @@ fn holds(preemptions: Preemptions, model: impl Fn() + Send + Sync + 'static) {
     println!("{} executions in {:.1?}", executions.load(Relaxed), began.elapsed());
 }
 
-/// Executes `model` with a fault planted, until it fails with a message that has `words` in it.
+/// For how long a model is executed without its fault, before the fault is planted.
+const CONTROL: Duration = Duration::from_secs(1);
+
+/// Executes `model` with a fault planted, until it fails with a message that has `words` in it. Without the fault
+/// it must not fail, within the same bounds, as far as there is time to look.
 fn finds(fault: &'static str, words: &str, model: impl Fn() + Send + Sync + 'static) {
+    assert!(!words.is_empty(), "any failure would do");
+    let model: Arc<dyn Fn() + Send + Sync> = Arc::new(model);
+    let control = Arc::clone(&model);
+    holds_for(Preemptions::AtMost(3), Some(CONTROL), move || control());
     plant(fault);
-    let model: Box<dyn Fn() + Send + Sync> = Box::new(model);
-    let run = catch_unwind(AssertUnwindSafe(|| holds(Preemptions::AtMost(3), model)));
+    let run = catch_unwind(AssertUnwindSafe(|| holds(Preemptions::AtMost(3), move || model())));
     plant("");
     let Err(panic) = run else { panic!("`{fault}` is not found") };
     let said = panic.downcast_ref::<String>().cloned();
