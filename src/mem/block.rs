@@ -67,8 +67,8 @@ pub unsafe fn carve(start: NonNull<u8>, size: usize, count: usize) -> NonNull<Bl
     unsafe { NonNull::new_unchecked(next) }
 }
 
-/// No pool has more blocks: the smallest are as large as a link, and no class of them has larger pools.
-const BLOCKS_MOST: usize = POOL_SMALL / size_of::<Block>();
+/// No pool has more blocks: the smallest are of eight bytes, and no class of them has larger pools.
+const BLOCKS_MOST: usize = POOL_SMALL / 8;
 
 /// The last block of a list and how many there are. Reads every link. A block that was freed twice may be
 /// behind itself: whoever walks such a list ends the process.
