@@ -7,7 +7,7 @@ use std::mem::{transmute, transmute_copy};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-use super::{ARMED, Call, Fate, HOOKED, MAPPED, MARKS_REFUSED, TIME, fate};
+use super::{ARMED, Call, Fate, HOOKED, MAPPED, MARKS_REFUSED, REFUSED, TIME, fate};
 
 const MADV_GUARD_INSTALL: c_int = 102;
 const MADV_GUARD_REMOVE: c_int = 103;
@@ -41,6 +41,13 @@ fn mapped(change: isize) {
     }
 }
 
+/// Counts what no plan but the system refused to an armed thread.
+fn refused_if(refused: bool) {
+    if refused && ARMED.try_with(Cell::get).unwrap_or(false) {
+        REFUSED.fetch_add(1, Relaxed);
+    }
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mmap(
     start: *mut c_void,
@@ -58,6 +65,7 @@ unsafe extern "C" fn mmap(
     // SAFETY: the caller's contract, here and below.
     let found =
         unsafe { real::<Map>(&REAL, c"mmap")(start, bytes, protection, flags, file, offset) };
+    refused_if(found == libc::MAP_FAILED);
     // What takes the place of something mapped is no more.
     if found != libc::MAP_FAILED && flags & libc::MAP_FIXED == 0 {
         mapped(bytes as isize);
@@ -74,6 +82,7 @@ unsafe extern "C" fn munmap(start: *mut c_void, bytes: usize) -> c_int {
     type Unmap = unsafe extern "C" fn(*mut c_void, usize) -> c_int;
     // SAFETY: as above.
     let result = unsafe { real::<Unmap>(&REAL, c"munmap")(start, bytes) };
+    refused_if(result != 0);
     if result == 0 {
         mapped(-(bytes as isize));
     }
@@ -95,6 +104,7 @@ unsafe extern "C" fn mremap(
     type Remap = unsafe extern "C" fn(*mut c_void, usize, usize, c_int, *mut c_void) -> *mut c_void;
     // SAFETY: as above; the last argument is read only if a flag says so.
     let found = unsafe { real::<Remap>(&REAL, c"mremap")(start, from, to, flags, place) };
+    refused_if(found == libc::MAP_FAILED);
     if found != libc::MAP_FAILED {
         mapped(to as isize - from as isize);
     }

@@ -128,6 +128,8 @@ static COUNTS: [AtomicUsize; Call::ALL.len()] = [const { AtomicUsize::new(0) }; 
 static FAILED: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that armed threads have mapped and not unmapped.
 static MAPPED: AtomicIsize = AtomicIsize::new(0);
+/// Mappings, and their ends, that the system itself refused to armed threads.
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
 /// Nanoseconds that an invented clock shows; negative: the system's is shown.
 static TIME: AtomicI64 = AtomicI64::new(-1);
 
@@ -168,6 +170,11 @@ pub fn counts() -> [usize; Call::ALL.len()] {
 /// Calls that failed, or did less, since a plan was put in force.
 pub fn failed() -> usize {
     FAILED.load(Relaxed)
+}
+
+/// Calls about mappings that the system itself refused to armed threads.
+pub fn refused() -> usize {
+    REFUSED.load(Relaxed)
 }
 
 /// Bytes that armed threads have mapped and not unmapped.
