@@ -125,7 +125,7 @@ fn every_workload_that_gives_back_stands_against_its_bound_when_small() {
     ]);
 
     let workloads = results["workloads"].as_array().expect("a list");
-    assert_eq!(workloads.len(), 14);
+    assert_eq!(workloads.len(), 15);
     for workload in workloads {
         let name = workload["workload"].as_str().expect("a name");
         let [own, system] = ["return-arenas", "system"]
