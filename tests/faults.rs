@@ -38,19 +38,7 @@ fn most(quick: usize) -> usize {
 }
 
 /// What a child tells its parent: how often each kind was called, and how many calls failed.
-struct Told([AtomicUsize; Call::ALL.len() + 1]);
-
-/// Memory that children share with their parent.
-fn shared() -> &'static Told {
-    let (access, kind) =
-        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-    // SAFETY: a fresh mapping; all zero is a valid value.
-    unsafe {
-        let told = libc::mmap(ptr::null_mut(), size_of::<Told>(), access, kind, -1, 0);
-        assert_ne!(told, libc::MAP_FAILED);
-        &*told.cast::<Told>()
-    }
-}
+type Told = [AtomicUsize; Call::ALL.len() + 1];
 
 /// Runs the script in a child with the plan in force.
 fn run(
@@ -67,10 +55,10 @@ fn run(
         faults::plan(plan);
         let count = |book: &mut Book| {
             faults::armed(true, || work(book));
-            for (told, count) in told.0.iter().zip(faults::counts()) {
+            for (told, count) in told.iter().zip(faults::counts()) {
                 told.store(count, Relaxed);
             }
-            told.0[Call::ALL.len()].store(faults::failed(), Relaxed);
+            told[Call::ALL.len()].store(faults::failed(), Relaxed);
             if plan == Plan::None {
                 assert_eq!(book.refused, 0, "without a fault nothing is refused");
             }
@@ -82,11 +70,11 @@ fn run(
 
 /// Every plan that `of` makes of one of these kinds of calls and a number below how many the script makes.
 fn at_every_call(allocator: &'static Highwater, kinds: &[Call], of: fn(Call, usize) -> Plan) {
-    let told = shared();
+    let told = forked::shared();
     // By the sweeper's clock many calls are made at any moment, and a case takes longer.
     let most = most(if ptr::eq(allocator, &script::QUIET) { 60 } else { 8 });
     run(allocator, Plan::None, told, script::run).unwrap();
-    let counts = told.0.each_ref().map(|count| count.load(Relaxed));
+    let counts = told.each_ref().map(|count| count.load(Relaxed));
     let (mut cases, mut failed, mut bad) = (0, 0, Vec::new());
     for (call, count) in Call::ALL.into_iter().zip(counts) {
         // A wake that fails while sleeping works is none of the kernel's: no lock could live with it.
@@ -96,7 +84,7 @@ fn at_every_call(allocator: &'static Highwater, kinds: &[Call], of: fn(Call, usi
         for number in (0..count).step_by(count.div_ceil(most).max(1)) {
             cases += 1;
             bad.extend(run(allocator, of(call, number), told, script::run).err());
-            failed += usize::from(told.0[Call::ALL.len()].load(Relaxed) > 0);
+            failed += usize::from(told[Call::ALL.len()].load(Relaxed) > 0);
         }
     }
     let kinds = Call::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0);
@@ -119,10 +107,10 @@ fn from_any_call_on_all_of_its_kind_may_fail() {
 #[cfg(feature = "hardened")]
 fn make_guards_mappings() {
     faults::refuse_marks();
-    let told = shared();
+    let told = forked::shared();
     run(&script::QUIET, Plan::None, told, script::run).unwrap();
-    assert!(told.0[Call::Protect as usize].load(Relaxed) > 0, "a guard is a mapping");
-    assert!(told.0[Call::Random as usize].load(Relaxed) > 0, "there is a key");
+    assert!(told[Call::Protect as usize].load(Relaxed) > 0, "a guard is a mapping");
+    assert!(told[Call::Random as usize].load(Relaxed) > 0, "there is a key");
 }
 
 #[test]
@@ -161,11 +149,11 @@ fn with_a_sweeper_from_any_call_on_all_of_its_kind_may_fail() {
 #[test]
 fn any_call_may_fail_while_the_index_of_large_blocks_grows() {
     alone(|| {
-        let told = shared();
+        let told = forked::shared();
         let run = |plan| run(&script::QUIET, plan, told, script::many_large).unwrap();
         run(Plan::None);
         // The old index is among the first to be unmapped; the new one is mapped behind 4096 blocks.
-        assert!(told.0[Call::Map as usize].load(Relaxed) > 4200);
+        assert!(told[Call::Map as usize].load(Relaxed) > 4200);
         for number in 0..6 {
             run(Plan::Once(Call::Unmap, number));
         }
@@ -179,7 +167,7 @@ fn any_call_may_fail_while_the_index_of_large_blocks_grows() {
 #[test]
 fn many_calls_may_fail_at_random() {
     alone(|| {
-        let told = shared();
+        let told = forked::shared();
         let mut bad = Vec::new();
         for one_in in [2, 8, 50] {
             for seed in 0..seeds() {
@@ -194,5 +182,5 @@ fn many_calls_may_fail_at_random() {
 
 #[test]
 fn locks_work_where_nobody_can_sleep() {
-    alone(|| run(&script::SWEPT, Plan::NoFutex, shared(), script::run).unwrap());
+    alone(|| run(&script::SWEPT, Plan::NoFutex, forked::shared(), script::run).unwrap());
 }

@@ -34,6 +34,13 @@ fn purged() -> u64 {
     highwater::stats().pages_purged
 }
 
+/// OS pages that are purged, and that are refaulted, while `work` is done.
+fn exchanged(work: impl FnOnce()) -> (u64, u64) {
+    let (before, refaulted) = (purged(), highwater::stats().pages_refaulted);
+    work();
+    (purged() - before, highwater::stats().pages_refaulted - refaulted)
+}
+
 /// OS pages in `bytes`.
 fn pages(bytes: usize) -> u64 {
     (bytes / 4096) as u64
@@ -97,9 +104,7 @@ fn bursts_of_the_same_sizes_soon_find_their_memory_as_they_left_it() {
     alone_with(WITHOUT_SWEEPER, || {
         let burst = || drop(boxes(32 * MIB, 96));
         (0..8).for_each(|_| burst());
-        let (before, refaulted) = (purged(), highwater::stats().pages_refaulted);
-        (0..8).for_each(|_| burst());
-        let (given, wanted) = (purged() - before, highwater::stats().pages_refaulted - refaulted);
+        let (given, wanted) = exchanged(|| (0..8).for_each(|_| burst()));
         let all = 8 * pages(32 * MIB);
         assert!(given * 50 < all && wanted * 50 < all, "{given} and {wanted} of {all}");
     });
@@ -113,9 +118,7 @@ fn phases_that_take_turns_soon_find_their_memory_as_they_left_it() {
             drop(boxes(32 * MIB, 96));
         };
         (0..8).for_each(|_| round());
-        let (before, refaulted) = (purged(), highwater::stats().pages_refaulted);
-        (0..8).for_each(|_| round());
-        let (given, wanted) = (purged() - before, highwater::stats().pages_refaulted - refaulted);
+        let (given, wanted) = exchanged(|| (0..8).for_each(|_| round()));
         let all = 8 * pages(64 * MIB);
         assert!(given * 20 < all && wanted * 20 < all, "{given} and {wanted} of {all}");
     });
@@ -129,9 +132,7 @@ fn a_large_phase_between_small_ones_finds_most_of_its_memory_where_it_is_residen
             (0..4).for_each(|_| drop(boxes(24 * MIB, 96)));
         };
         (0..8).for_each(|_| round());
-        let refaulted = highwater::stats().pages_refaulted;
-        (0..8).for_each(|_| round());
-        let wanted = highwater::stats().pages_refaulted - refaulted;
+        let (_, wanted) = exchanged(|| (0..8).for_each(|_| round()));
         let all = 8 * pages(192 * MIB);
         assert!(wanted * 10 < all, "{wanted} of {all}");
     });
@@ -142,12 +143,9 @@ fn what_stayed_resident_serves_before_what_went_back() {
     alone_with(WITHOUT_SWEEPER, || {
         for size in [304, 96, 800, 48] {
             drop(boxes(64 * MIB, size));
-            let before = highwater::stats().pages_refaulted;
-            let blocks = boxes(2 * MIB, size / 3);
-            let wanted = highwater::stats().pages_refaulted - before;
+            let (_, wanted) = exchanged(|| drop(boxes(2 * MIB, size / 3)));
             let all = pages(2 * MIB);
             assert!(wanted * 4 < all, "{wanted} of {all} after boxes of {size} bytes");
-            drop(blocks);
         }
     });
 }

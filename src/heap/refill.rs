@@ -184,17 +184,16 @@ impl ThreadHeap {
         let share = config::retention().classes_share();
         let stolen = if share { self.steal_empty(class) } else { None };
         let slots = class.pool_size() / SLOT_SIZE;
-        // What is resident before what is not: kept pools of another size before fresh slots.
         if stolen.is_none() && arena::idle_slots() < slots {
+            // What is resident before what is not: kept pools of another size are, a hollowed pool's OS
+            // pages are not.
             self.release_some(slots);
-        }
-        // And a hollowed pool's OS pages are not.
-        if stolen.is_none()
-            && arena::idle_slots() < slots
-            && let Some(pool) = self.bin(class).take_hollow()
-        {
-            self.install(pool, class);
-            return true;
+            if arena::idle_slots() < slots
+                && let Some(pool) = self.bin(class).take_hollow()
+            {
+                self.install(pool, class);
+                return true;
+            }
         }
         let (pool, grown) = match stolen {
             Some(pool) => {

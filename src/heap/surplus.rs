@@ -133,6 +133,11 @@ fn forget_growth() {
     }
 }
 
+/// Adds `pages` to a count, which all threads share: only if it changes. Returns the sum.
+fn add(count: &AtomicUsize, pages: usize) -> usize {
+    if pages == 0 { count.load(Relaxed) } else { count.fetch_add(pages, Relaxed) + pages }
+}
+
 /// `taker` made `bytes` resident.
 #[inline]
 pub fn grew(taker: Taker, bytes: usize) {
@@ -145,9 +150,9 @@ fn grew_by(taker: Taker, pages: usize) {
     let (wanted, again) = Credit::of(taker).take(pages);
     let epoch = Epoch {
         given: GIVEN.load(Relaxed),
-        grown: GROWN.fetch_add(pages, Relaxed) + pages,
-        wanted: WANTED.fetch_add(wanted, Relaxed) + wanted,
-        again: AGAIN.fetch_add(again, Relaxed) + again,
+        grown: add(&GROWN, pages),
+        wanted: add(&WANTED, wanted),
+        again: add(&AGAIN, again),
     };
     match surplus::judge(epoch, RELUCTANCE.load(Relaxed)) {
         Verdict::Open => return,

@@ -15,9 +15,9 @@ static TURNS: AtomicUsize = AtomicUsize::new(0);
 
 /// Chooses the words, unless somebody has.
 pub fn start() {
+    // With the exchange below: whoever finds the second word finds the first.
     if FACTOR.load(Acquire) == 0 {
-        // Of two threads that both come first, one sets each word, and both go on with what is there. Whoever
-        // finds the second word finds the first.
+        // Of two threads that both come first, one sets each word, and both go on with what is there.
         let _ = KEY.compare_exchange(0, sys::random_word() | 1, Relaxed, Relaxed);
         let _ = FACTOR.compare_exchange(0, sys::random_word() | 1, Release, Acquire);
     }

@@ -12,13 +12,13 @@ pub const RELUCTANCE_MAX: usize = 256;
 const RELUCTANCE_STEP: usize = 32;
 /// By what it is divided when it was not.
 const RELUCTANCE_BACK: usize = 4;
-/// OS pages that must have been given back before anything is judged, by whom nothing keeps from it.
+/// OS pages that a process which is not reluctant must have given back before anything is judged.
 /// A phase that grows in exchange for what the one before it left gives a few at a time: each such
 /// epoch would say that nothing was wanted again, before the one that wants it has its turn.
 const JUDGED_PAGES: usize = 1024;
 /// The same for the reluctant, of whom so many pages stand for many times as much that was freed.
 const JUDGED_PAGES_LEAST: usize = 64;
-/// Epochs for which what was given back is remembered: as many phases may take turns.
+/// Epochs for which what was given back is remembered: so many may pass until a phase has its turn again.
 pub const EPOCHS_REMEMBERED: u32 = 4;
 
 /// Free bytes that are no surplus after frees, beside `live` ones: a working set may breathe by a

@@ -70,18 +70,18 @@ pub unsafe fn remove(start: NonNull<u8>, bytes: usize) {
 ///
 /// As for [`remove`].
 unsafe fn lift(start: *mut c_void, bytes: usize) -> bool {
-    // SAFETY: the caller's contract: the range is the allocator's own.
+    // SAFETY: the caller's contract: a mapped range, given to `install`, whose contents nobody needs.
     let unmarked = unsafe { unmark(start, bytes) };
     if unmarked && !MAPPED.load(Relaxed) {
         return true;
     }
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: as above.
+    // SAFETY: whole OS pages of the allocator's own, to which nobody refers.
     if unmarked && unsafe { libc::mprotect(start, bytes, protection) } == 0 {
         return true;
     }
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-    // SAFETY: as above.
+    // SAFETY: as above; what the new mapping replaces is that range alone.
     unsafe { libc::mmap(start, bytes, protection, flags, -1, 0) != libc::MAP_FAILED }
 }
 
@@ -93,7 +93,7 @@ unsafe fn lift(start: *mut c_void, bytes: usize) -> bool {
 /// As for [`remove`].
 #[cfg(target_os = "linux")]
 unsafe fn unmark(start: *mut c_void, bytes: usize) -> bool {
-    // SAFETY: the caller's contract.
+    // SAFETY: the range is mapped and the allocator's own; the advice touches no contents.
     unsafe { libc::madvise(start, bytes, MADV_GUARD_REMOVE) == 0 || super::errno() == libc::EINVAL }
 }
 

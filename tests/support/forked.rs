@@ -4,6 +4,7 @@
 use std::ffi::c_void;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use crate::child::patience::{Patience, whereabouts};
@@ -12,6 +13,19 @@ use crate::child::patience::{Patience, whereabouts};
 const PATIENCE_S: u64 = 20;
 /// What a child leaves whose work panicked.
 pub const PANICKED: i32 = 101;
+
+/// Numbers that children share with their parent, all 0.
+pub fn shared<const COUNT: usize>() -> &'static [AtomicUsize; COUNT] {
+    let (access, kind) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a fresh mapping, which stays, of as many bytes; all zero is a valid value.
+    unsafe {
+        let numbers =
+            libc::mmap(ptr::null_mut(), size_of::<[AtomicUsize; COUNT]>(), access, kind, -1, 0);
+        assert_ne!(numbers, libc::MAP_FAILED);
+        &*numbers.cast()
+    }
+}
 
 /// A child process that nobody has waited for yet.
 pub struct Child(libc::pid_t);
