@@ -73,10 +73,8 @@ fn bursts_stay_below_the_limit_under_never_shrink_which_the_limit_has_climbed() 
         burst_and_drop(&HIGHWATER, BURST);
         assert_below_the_limit();
         let stats = highwater::stats();
-        assert_eq!(
-            (stats.soft_limit_bytes, highwater::retention()),
-            (LIMIT, Retention::NeverShrink)
-        );
+        assert_eq!(stats.soft_limit_bytes, LIMIT);
+        assert_eq!(highwater::retention(), Retention::NeverShrink);
         assert!(stats.soft_limit_climbs > 0 && stats.soft_limit_purges > 0, "{stats:?}");
     });
 }
@@ -171,6 +169,19 @@ fn a_large_block_that_grows_in_place_makes_room_first() {
     });
 }
 
+#[test]
+fn a_kept_mapping_that_is_made_longer_makes_room_first() {
+    alone_with(&[("HIGHWATER_RETENTION", "keep-arenas"), LONG_DELAY], || {
+        highwater::set_soft_limit(SoftLimit::bytes(LIMIT));
+        drop(Burst::new(&HIGHWATER, MIB, MIB));
+        drop(Burst::new(&HIGHWATER, BURST, 64));
+        let kept = highwater::stats().large_kept_bytes;
+        assert!((1..=MIB).contains(&kept), "{kept} bytes of the first are kept");
+        drop(Burst::new(&HIGHWATER, BURST / 2, BURST / 2));
+        assert_below_the_limit();
+    });
+}
+
 // ---------------------------------------------------------------------------------------------
 // A wish.
 // ---------------------------------------------------------------------------------------------
@@ -232,18 +243,14 @@ fn a_limit_below_what_the_process_has_from_the_start_is_survived() {
 #[test]
 fn a_huge_limit_and_one_of_nothing_change_nothing() {
     for limit in ["8388607G", "9223372036854775807", "0"] {
-        alone_with(
-            &[("HIGHWATER_RETENTION", "never-shrink"), ("HIGHWATER_SOFT_LIMIT", limit)],
-            || {
-                burst_and_drop(&HIGHWATER, 8 * MIB);
-                let stats = highwater::stats();
-                assert_eq!(
-                    (stats.soft_limit_climbs, stats.soft_limit_purges, stats.advises),
-                    (0, 0, 0)
-                );
-                assert_eq!(stats.retention_in_force, Retention::NeverShrink);
-            },
-        );
+        let set = [("HIGHWATER_RETENTION", "never-shrink"), ("HIGHWATER_SOFT_LIMIT", limit)];
+        alone_with(&set, || {
+            burst_and_drop(&HIGHWATER, 8 * MIB);
+            let stats = highwater::stats();
+            let counts = [stats.soft_limit_climbs, stats.soft_limit_purges, stats.advises];
+            assert_eq!(counts, [0; 3]);
+            assert_eq!(stats.retention_in_force, Retention::NeverShrink);
+        });
     }
 }
 
@@ -413,15 +420,9 @@ fn every_byte_has_its_reason_while_the_sweeper_makes_room() {
     alone_with(&[("HIGHWATER_RETURN_AFTER_MS", "2")], || {
         highwater::set_retention(Retention::KeepArenas);
         highwater::set_soft_limit(SoftLimit::bytes(MIB));
-        let layout = Layout::from_size_align(4 * MIB, 8).unwrap();
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(3) {
-            // SAFETY: not of size 0; a block of this size, given up at once.
-            unsafe {
-                let block = HIGHWATER.alloc(layout);
-                block.write_bytes(1, layout.size());
-                HIGHWATER.dealloc(block, layout);
-            }
+            drop(Burst::new(&HIGHWATER, 4 * MIB, 4 * MIB));
             for _ in 0..200 {
                 let explained = highwater::explain();
                 assert_eq!(explained.sum(), explained.mapped, "{explained}");

@@ -155,16 +155,20 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
     let bytes = mapped_size(size.max(1))?;
     let reused = if align <= sys::page_size() { reuse(bytes, size) } else { None };
     let (start, fresh) = match reused {
-        Some((start, fresh)) => (start, fresh),
+        Some((start, fresh)) => {
+            // A kept mapping may be purged: all of it becomes resident anew.
+            limit::hand_out(bytes, fresh);
+            (start, fresh)
+        }
         None => (map(bytes, align, size)?, bytes),
     };
     surplus::grew(Taker::Large, fresh);
+    limit::grew(fresh);
     Some((start, fresh == bytes))
 }
 
 fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
-    limit::before_growth(bytes);
-    limit::grew(bytes);
+    limit::hand_out(bytes, bytes);
     let align = align.max(sys::page_size());
     let start = sys::map_aligned(bytes, align).or_else(|| {
         give_back_kept();

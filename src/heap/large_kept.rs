@@ -3,9 +3,9 @@
 
 use core::ptr::NonNull;
 
+use super::config;
 use super::large::{IDLE_BYTES, LargeBlocks, Loose, Mapping};
 use super::large_return::Part;
-use super::{config, limit};
 use crate::sys;
 
 impl LargeBlocks {
@@ -168,7 +168,6 @@ impl LargeBlocks {
         // SAFETY: a kept mapping is nobody's, and its record is loose.
         match unsafe { sys::remap(record.start, record.bytes, bytes) } {
             Some(start) => {
-                limit::grew(bytes - record.bytes);
                 (record.start, record.bytes) = (start, bytes);
                 Some(record)
             }

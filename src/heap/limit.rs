@@ -1,7 +1,7 @@
 //! The soft limit at work: looking at what is resident, climbing the ladder near the limit, purging
 //! before growing above it.
 //!
-//! Slow paths say how much they are about to hand out (`hand_out`, `before_growth`), outside every
+//! Slow paths say how much they are about to hand out (`hand_out`), outside every
 //! lock and before they are on their heap; once enough has gathered, they look, and so a look may
 //! sweep. What is handed out counts, rather than what grows: while blocks of memory that was there
 //! already are made, a list of them may fill that was mapped long before. One thread looks and purges at a time; others that must grow
@@ -93,24 +93,13 @@ pub fn grew(bytes: usize) {
     }
 }
 
-/// Up to `bytes` are about to be handed out: looks if enough has gathered, and gives back what can be
-/// if that is above the limit. With no lock held and outside slow paths.
+/// Up to `bytes` are about to be handed out, of which `fresh` become resident at once: looks if enough has
+/// gathered, and gives back what can be if that is above the limit. With no lock held and outside slow paths.
 #[inline]
-pub fn hand_out(bytes: usize) {
-    pass(bytes, 0);
-}
-
-/// As [`hand_out`], before all the `bytes` become resident at once.
-#[inline]
-pub fn before_growth(bytes: usize) {
-    pass(bytes, bytes);
-}
-
-#[inline]
-fn pass(bytes: usize, wanted: usize) {
+pub fn hand_out(bytes: usize, fresh: usize) {
     let look_after = LOOK_AFTER.load(Relaxed);
     if look_after != 0 && PASSED.fetch_add(bytes, Relaxed).saturating_add(bytes) >= look_after {
-        make_room(wanted);
+        make_room(fresh);
     }
 }
 

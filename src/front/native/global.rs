@@ -187,7 +187,7 @@ impl Highwater {
             return self.alloc_unheld(class);
         }
         settings::read_once(self);
-        limit::hand_out(class.pool_size());
+        limit::hand_out(class.pool_size(), 0);
         let block = heap.refill(class);
         sweeper::start_if_due();
         block.map_or(ptr::null_mut(), NonNull::as_ptr)
@@ -200,7 +200,7 @@ impl Highwater {
         settings::read_once(self);
         let block = local::with(|heap| {
             heap.pop(class).or_else(|| {
-                limit::hand_out(class.pool_size());
+                limit::hand_out(class.pool_size(), 0);
                 heap.refill(class)
             })
         });
@@ -228,7 +228,7 @@ impl Highwater {
         let (size, align) = (layout.size(), layout.align());
         settings::read_once(self);
         let found = if span::fits(size, align) {
-            limit::hand_out(size);
+            limit::hand_out(size, 0);
             span::alloc(size, align)
         } else {
             large::alloc(size, align)
@@ -283,7 +283,8 @@ impl Highwater {
             // SAFETY: a large block, by its layout, to be one of another size; what moves OS pages
             // keeps no more than their alignment.
             (Home::Large, Home::Large) if align <= sys::page_size() => unsafe {
-                limit::before_growth(size.saturating_sub(layout.size()));
+                let growth = size.saturating_sub(layout.size());
+                limit::hand_out(growth, growth);
                 large::resize(block, size)
             },
             _ => None,
