@@ -67,7 +67,7 @@ pub fn run(args: &InstructionsArgs) -> Result<ExitCode> {
     interrupt::install()?;
     let (feature, default) = match args.hardened {
         true => ("hardened", recorded("instructions-hardened.toml")),
-        false => ("work", recorded("instructions.toml")),
+        false => ("paths", recorded("instructions.toml")),
     };
     let ceilings = read(args.ceilings.as_ref().unwrap_or(&default))?;
     let programs = Programs::build_paths(feature)?;
