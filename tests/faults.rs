@@ -111,6 +111,7 @@ fn make_guards_mappings() {
     run(&script::QUIET, Plan::None, told, script::run).unwrap();
     assert!(told[Call::Protect as usize].load(Relaxed) > 0, "a guard is a mapping");
     assert!(told[Call::Random as usize].load(Relaxed) > 0, "there is a key");
+    assert!(told[Call::Listen as usize].load(Relaxed) > 0, "accesses to guards are heard of");
 }
 
 #[test]

@@ -287,6 +287,13 @@ pub fn requested_at(start: NonNull<u8>) -> Option<usize> {
     LARGE.lock().live.get(start).map(|mapping| unsafe { mapping.as_ref() }.requested)
 }
 
+/// The start of the large block whose mapping holds `address`; `None` if there is none, or somebody is at work on
+/// them. For a signal handler: takes no lock that has to be waited for.
+#[cfg(feature = "hardened")]
+pub fn start_around(address: usize) -> Option<NonNull<u8>> {
+    LARGE.try_lock()?.live.around(address)
+}
+
 /// Makes a large block hold `size` bytes, elsewhere if it must, without copying. `None` if the
 /// system cannot, or if a kept mapping waits that is resident, so that copying costs less than first
 /// touches: nothing has changed then.
@@ -324,6 +331,7 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     ledger::publish_large(0, requested as isize - asked as isize);
     drop(large);
     let fresh = if moved.is_some() { fresh } else { 0 };
+    limit::hand_out(fresh, fresh);
     surplus::grew(Taker::Large, fresh);
     limit::grew(fresh);
     moved

@@ -93,6 +93,17 @@ impl Index {
         Some(record)
     }
 
+    /// The start of the mapping that holds `address`. Looks at every place.
+    #[cfg(feature = "hardened")]
+    pub fn around(&self, address: usize) -> Option<NonNull<u8>> {
+        (0..self.places).find_map(|at| {
+            // SAFETY: below the table's length; records of the set are alive.
+            let mapping = unsafe { NonNull::new(self.place(at).read())?.as_ref() };
+            let within = address.checked_sub(mapping.start.addr().get())?;
+            (within < mapping.bytes).then_some(mapping.start)
+        })
+    }
+
     /// The place and the record of the mapping at `start`.
     fn find(&self, start: NonNull<u8>) -> Option<(usize, NonNull<Mapping>)> {
         if self.places == 0 {

@@ -32,6 +32,7 @@ impl ThreadHeap {
     /// A block of `class` when the current list has none; `None` if the system gives no memory even
     /// after this heap gave back what it keeps.
     pub fn refill(&'static self, class: SizeClass) -> Option<NonNull<u8>> {
+        limit::hand_out(class.pool_size(), 0);
         let _inside = self.enter();
         // All that waits, if there is nothing else to take from that was touched before.
         while self.inbox.has_any() && self.collect_pools(true).more && self.bin(class).has_none() {}

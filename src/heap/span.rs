@@ -40,6 +40,7 @@ fn slots_for(size: usize) -> usize {
 /// the system gives no memory.
 pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
     let slots = slots_for(size);
+    limit::hand_out(slots * SLOT_SIZE, 0);
     take_kept(slots, align, size).or_else(|| take(slots, align, size)).or_else(|| {
         local::with(|heap| {
             let _inside = heap.enter();
@@ -138,6 +139,9 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     // A span that may serve no other class keeps its tail.
     let to = if config::retention().classes_share() { to } else { to.max(from) };
     let before = span.requested().unwrap_or(0);
+    if to > from {
+        limit::hand_out((to - from) * SLOT_SIZE, 0);
+    }
     let mut arenas = ARENAS.lock();
     // SAFETY: the span is the caller's, and has `from` slots.
     let longer = (to > from).then(|| unsafe { arenas.extend(start, from..to) });

@@ -6,6 +6,8 @@
 
 use super::pool::{Pool, State};
 use crate::base::class::SizeClass;
+#[cfg(feature = "hardened")]
+use crate::base::geometry::{ARENA_SIZE, SPAN_MAX};
 use crate::base::geometry::{POOL_BIG, POOL_MEDIUM, POOL_SMALL, SLOT_SIZE};
 
 /// What an address lies in.
@@ -45,4 +47,22 @@ pub unsafe fn find(address: usize) -> Found {
     // SAFETY: as above.
     let record = unsafe { Pool::at(address & !(SLOT_SIZE - 1)).as_ref() };
     if record.state() == State::Span { Found::Span(record) } else { Found::Nothing }
+}
+
+/// The span in use that `address` lies in, behind its first slot; none if there is none. Looks at many records: for a
+/// process that is about to end.
+///
+/// # Safety
+///
+/// As for [`find`].
+#[cfg(feature = "hardened")]
+pub unsafe fn find_span_around(address: usize) -> Option<&'static Pool> {
+    let slot = address & !(SLOT_SIZE - 1);
+    let in_arena = (address & (ARENA_SIZE - 1)) / SLOT_SIZE;
+    (1..=in_arena.min(SPAN_MAX / SLOT_SIZE)).find_map(|before| {
+        // SAFETY: the record of a place in the arena, which is mapped with it.
+        let record = unsafe { Pool::at(slot - before * SLOT_SIZE).as_ref() };
+        let is_around = record.state() == State::Span && record.slots() > before;
+        (is_around && record.requested().is_some()).then_some(record)
+    })
 }

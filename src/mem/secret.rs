@@ -42,3 +42,44 @@ pub fn below(bound: usize) -> usize {
     let high = mix(mix(turn, bound), turn) >> (usize::BITS / 2);
     (high * bound) >> (usize::BITS / 2)
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::process::Command;
+    use std::string::String;
+    use std::{env, println};
+
+    use super::*;
+
+    const CHILD: &str = "SECRET_CHILD";
+    const BEFORE: &str = "the words: ";
+
+    /// Both words, as a process of its own says them.
+    fn told() -> String {
+        let mut child = Command::new(env::current_exe().unwrap());
+        child.args([
+            "--exact",
+            "mem::secret::tests::two_processes_have_two_secrets",
+            "--nocapture",
+        ]);
+        let output = child.env(CHILD, "1").output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let words = said.split(BEFORE).nth(1).and_then(|rest| rest.lines().next());
+        words.unwrap_or_else(|| panic!("no words: {said}")).into()
+    }
+
+    #[test]
+    fn two_processes_have_two_secrets() {
+        start();
+        if env::var_os(CHILD).is_some() {
+            return println!("{BEFORE}{} {}", key(), FACTOR.load(Relaxed));
+        }
+        let (one, other) = (told(), told());
+        for (one, other) in one.split(' ').zip(other.split(' ')) {
+            assert_ne!(one, other);
+            assert_ne!(one, "0");
+        }
+    }
+}

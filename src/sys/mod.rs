@@ -16,6 +16,8 @@ pub mod purge;
 mod random;
 mod resident;
 mod room;
+#[cfg(feature = "hardened")]
+pub mod stops;
 mod streams;
 mod thread;
 mod unix;

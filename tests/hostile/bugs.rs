@@ -11,10 +11,8 @@ pub enum End {
     /// As above, of a wrong layout: bytes of the block, what was asked for, and what it was given back as.
     #[cfg_attr(not(feature = "hardened"), allow(dead_code, reason = "nobody looks at it"))]
     Layouts { block: usize, asked: Layout, given: Layout },
-    /// The system stops it where it writes.
-    Stopped,
 }
-use End::{Layouts, Line, Stopped};
+use End::{Layouts, Line};
 
 /// One bug.
 pub struct Bug {
@@ -49,19 +47,18 @@ impl Bug {
         }
     }
 
-    /// The line that is to be said of `address`; `None` if there is none.
+    /// The line that is to be said of `address`.
     #[cfg(feature = "hardened")]
-    pub fn line(&self, address: &str) -> Option<String> {
+    pub fn line(&self, address: &str) -> String {
         let text =
             |layout: Layout| format!("{} bytes aligned to {}", layout.size(), layout.align());
         match self.end {
-            Line(line) => Some(line.replace("{}", address)),
-            Layouts { block, asked, given } => Some(format!(
+            Line(line) => line.replace("{}", address),
+            Layouts { block, asked, given } => format!(
                 "wrong layout: {address}, a block of {block} bytes, asked for as {}, given back as {}",
                 text(asked),
                 text(given)
-            )),
-            Stopped => None,
+            ),
         }
     }
 }
@@ -69,13 +66,16 @@ impl Bug {
 const NO_BLOCK: &str = "free of no block: {}, no block's start, or one freed before";
 const FOREIGN: &str = "free of a foreign address: {}, in no block, or one freed before";
 
+const GUARD: &str = "access to a guard: {}, beside the records or the blocks of an arena";
+
 pub const BUGS: &[Bug] = &[
     // Freed twice.
     bug("twice", Line("double free: {}, a block of 64 bytes"), || twice(EXACT)),
     bug("twice-medium", Line("double free: {}, a block of 5120 bytes"), || twice(MEDIUM)),
     bug("twice-big", Line("double free: {}, a block of 30720 bytes"), || twice(BIG)),
-    bug("twice-span", Line(NO_BLOCK), twice_span),
-    bug("twice-large", Line(FOREIGN), || twice(LARGE)),
+    bug("twice-span", Line("double free: {}, a block of 100000 bytes"), twice_span),
+    bug("twice-large", Line("double free: {}, a block of 2000000 bytes"), || twice(LARGE)),
+    bug("twice-moved", Line("double free: {}, a block of 2000000 bytes"), twice_moved),
     bug("twice-later", Line("double free: {}, a block of 64 bytes"), twice_later),
     bug("twice-in-a-full-pool", Line("double free: {}, a block of 64 bytes"), twice_elsewhere),
     bug("twice-by-another", Line("double free: {}, a block of 64 bytes"), twice_by_another),
@@ -100,9 +100,29 @@ pub const BUGS: &[Bug] = &[
     bug("inside-span", Line("free inside a block: {}, 64 bytes into one of 100008 bytes"), || {
         free_at(SPAN, 64)
     }),
-    bug("inside-span-far", Line(NO_BLOCK), || free_at(SPAN, 8192)),
-    bug("inside-large", Line(FOREIGN), || free_at(LARGE, 64)),
-    bug("inside-large-far", Line(FOREIGN), || free_at(LARGE, 8192)),
+    bug(
+        "inside-span-far",
+        Line("free inside a block: {}, 8192 bytes into one of 100008 bytes"),
+        || free_at(SPAN, 8192),
+    ),
+    bug(
+        "inside-large",
+        Line("free inside a block: {}, 64 bytes into one of 2000000 bytes"),
+        || free_at(LARGE, 64),
+    ),
+    bug(
+        "inside-large-far",
+        Line("free inside a block: {}, 8192 bytes into one of 2000000 bytes"),
+        || free_at(LARGE, 8192),
+    ),
+    bug("inside-resized", Line("free inside a block: {}, 16 bytes into one of 64 bytes"), || {
+        resize_at(EXACT, 16)
+    }),
+    bug(
+        "inside-large-resized",
+        Line("free inside a block: {}, 4096 bytes into one of 2000000 bytes"),
+        || resize_at(LARGE, 4096),
+    ),
     bug(
         "never",
         Line("free of no block: {}, never handed out among blocks of 64 bytes"),
@@ -111,6 +131,7 @@ pub const BUGS: &[Bug] = &[
     bug("stack", Line(FOREIGN), || free_local(EXACT)),
     bug("stack-as-large", Line(FOREIGN), || free_local(LARGE)),
     bug("static", Line(FOREIGN), free_static),
+    bug("static-resized", Line(FOREIGN), resize_static),
     bug(
         "null",
         Line("free of a foreign address: 0x0, in no block, or one freed before"),
@@ -188,10 +209,37 @@ pub const BUGS: &[Bug] = &[
         overflow(LARGE, 1, 0x41)
     }),
     bug("byte-resized", Line("write past the end: {}, a block of 64 bytes"), overflow_and_resize),
-    bug("beyond-large", Stopped, || write_at(LARGE, 2_000_000 + 4096)),
-    bug("before-large", Stopped, || write_at(LARGE, -1)),
-    bug("beyond-resized-large", Stopped, beyond_resized),
-    bug("into-records", Stopped, || write_in_arena((16 << 10) - 1)),
-    bug("out-of-records", Stopped, || write_in_arena(32 << 10)),
-    bug("beyond-an-arena", Stopped, || write_in_arena((1 << 20) - (16 << 10))),
+    bug(
+        "beyond-large",
+        Line("access past the end: {}, 4096 bytes past a block of 2000000 bytes"),
+        || write_at(LARGE, 2_000_000 + 4096),
+    ),
+    bug(
+        "run-beyond-large",
+        Line("access past the end: {}, 2944 bytes past a block of 2000000 bytes"),
+        run_beyond_large,
+    ),
+    bug(
+        "before-large",
+        Line("access before the start: {}, 1 bytes before a block of 2000000 bytes"),
+        || write_at(LARGE, -1),
+    ),
+    bug(
+        "beyond-resized-large",
+        Line("access past the end: {}, 4096 bytes past a block of 5000000 bytes"),
+        beyond_resized,
+    ),
+    bug(
+        "beyond-aligned-large",
+        Line("access past the end: {}, 6000 bytes past a block of 2000000 bytes"),
+        || write_at(layout(2_000_000, 1 << 16), 2_006_000),
+    ),
+    bug(
+        "read-beyond-large",
+        Line("access past the end: {}, 4096 bytes past a block of 2000000 bytes"),
+        || read_at(LARGE, 2_000_000 + 4096),
+    ),
+    bug("into-records", Line(GUARD), || write_in_arena((16 << 10) - 1)),
+    bug("out-of-records", Line(GUARD), || write_in_arena(32 << 10)),
+    bug("beyond-an-arena", Line(GUARD), || write_in_arena((1 << 20) - (16 << 10))),
 ];

@@ -61,6 +61,18 @@ pub fn twice_span() {
     free(other, SPAN);
 }
 
+/// A block that went elsewhere when it grew, given back where it was.
+pub fn twice_moved() {
+    let block = named(LARGE);
+    // What may lie behind it, so that it cannot grow in place.
+    let others = [new(LARGE), new(LARGE)];
+    // SAFETY: a block with its layout.
+    let grown = black_box(unsafe { realloc(block, LARGE, 64 << 20) });
+    assert_ne!(grown, block);
+    free(block, LARGE);
+    others.iter().for_each(|&other| free(other, LARGE));
+}
+
 pub fn twice_later() {
     let blocks = many(100);
     name(blocks[40]);
@@ -133,6 +145,18 @@ pub fn free_at(layout: Layout, offset: usize) {
     free(name(block.wrapping_add(offset)), layout);
 }
 
+pub fn resize_at(layout: Layout, offset: usize) {
+    let block = name(new(layout).wrapping_add(offset));
+    // SAFETY: none: it is no block's start.
+    black_box(unsafe { realloc(block, layout, layout.size() + 1000) });
+}
+
+pub fn resize_static() {
+    static ROOM: Room = Room([0; 4096]);
+    // SAFETY: none: it is no block.
+    black_box(unsafe { realloc(name(ROOM.0.as_ptr().cast_mut()), EXACT, 1000) });
+}
+
 pub fn free_never() {
     // The first pool of a class is carved one OS page at a time.
     let block = new(EXACT);
@@ -168,8 +192,10 @@ pub fn free_in_arena(offset: usize) {
 }
 
 pub fn write_in_arena(offset: usize) {
+    // Some have to be made before accesses to guards are heard of.
+    many(10_000);
     // SAFETY: none: nobody may write there.
-    unsafe { in_arena(offset).write_volatile(1) };
+    unsafe { name(in_arena(offset)).write_volatile(1) };
 }
 
 pub fn resize_as() {
@@ -270,7 +296,23 @@ pub fn overflow_and_resize() {
 pub fn write_at(layout: Layout, offset: isize) {
     let block = new(layout);
     // SAFETY: none: before the block, or far behind it.
-    unsafe { block.offset(black_box(offset)).write_volatile(1) };
+    unsafe { name(block.offset(black_box(offset))).write_volatile(1) };
+}
+
+pub fn read_at(layout: Layout, offset: isize) {
+    let block = new(layout);
+    // SAFETY: none: before the block, or far behind it.
+    black_box(unsafe { name(block.offset(black_box(offset))).read_volatile() });
+}
+
+/// Byte by byte, over the seal, until something stops it.
+pub fn run_beyond_large() {
+    let block = new(LARGE);
+    name(block.wrapping_add(2_002_944));
+    for offset in 2_000_000..2_100_000 {
+        // SAFETY: none: behind the block.
+        unsafe { block.add(black_box(offset)).write_volatile(0) };
+    }
 }
 
 pub fn beyond_resized() {
@@ -280,7 +322,21 @@ pub fn beyond_resized() {
     // SAFETY: all its bytes.
     unsafe { block.write_bytes(1, 5_000_000) };
     // SAFETY: none: far behind it.
-    unsafe { block.add(black_box(5_000_000 + 4096)).write_volatile(1) };
+    unsafe { name(block.add(black_box(5_000_000 + 4096))).write_volatile(1) };
+}
+
+/// Until the stack has no room; with blocks made on the way, so that accesses to guards are heard of.
+#[allow(unconditional_recursion, reason = "it is to end so")]
+pub fn go_deeper(depth: usize) -> usize {
+    let room = black_box([depth; 64]);
+    drop(black_box(vec![1u8; if depth == 100 { LARGE.size() } else { 100 }]));
+    go_deeper(depth + 1) + room[depth % 64]
+}
+
+pub fn write_to_null() {
+    drop(black_box(vec![1u8; LARGE.size()]));
+    // SAFETY: none: nothing is there.
+    unsafe { black_box(ptr::without_provenance_mut::<u8>(16)).write_volatile(1) };
 }
 
 /// What is no bug: the same calls as above, rightly made.

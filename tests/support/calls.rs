@@ -150,6 +150,22 @@ unsafe extern "C" fn getrandom(room: *mut c_void, bytes: usize, flags: c_uint) -
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn sigaction(
+    signal: c_int,
+    action: *const libc::sigaction,
+    before: *mut libc::sigaction,
+) -> c_int {
+    if fate(Call::Listen) == Fate::Fails {
+        return -1;
+    }
+    static REAL: Place = unknown();
+    type Listen =
+        unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
+    // SAFETY: as above.
+    unsafe { real::<Listen>(&REAL, c"sigaction")(signal, action, before) }
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn syscall(
     number: c_long,
     a: usize,

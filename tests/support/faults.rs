@@ -44,10 +44,12 @@ pub enum Call {
     Protect,
     /// The kernel's randomness.
     Random,
+    /// Hearing of what the system stops.
+    Listen,
 }
 
 impl Call {
-    pub const ALL: [Call; 18] = [
+    pub const ALL: [Call; 19] = [
         Call::Map,
         Call::Unmap,
         Call::Remap,
@@ -66,6 +68,7 @@ impl Call {
         Call::Hook,
         Call::Protect,
         Call::Random,
+        Call::Listen,
     ];
 
     /// An error that the system gives for it.
@@ -80,6 +83,7 @@ impl Call {
             Call::Open => libc::EMFILE,
             Call::Read | Call::Clock => libc::EIO,
             Call::Sleep => libc::EINTR,
+            Call::Listen => libc::EINVAL,
         }
     }
 }

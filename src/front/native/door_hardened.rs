@@ -3,10 +3,25 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
+use super::beyond;
 use super::global::Highwater;
 use super::guarded::{self, Inner};
 use super::seal::Request;
 use crate::heap::local;
+use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// How often a Rust program comes for more blocks before accesses to guards are heard of: Rust's own handler is set in
+/// the midst of its first allocations, and would take the place of one that came before.
+const COMES_BEFORE: usize = 64;
+
+/// A Rust program comes for more blocks.
+#[inline]
+pub fn comes_for_more() {
+    static COMES: AtomicUsize = AtomicUsize::new(0);
+    if COMES.fetch_add(1, Relaxed) == COMES_BEFORE {
+        beyond::hear();
+    }
+}
 
 impl Highwater {
     /// Has `serve` serve what is asked for; null if it does.
@@ -26,7 +41,7 @@ impl Highwater {
         let live = guarded::expect(block, request);
         if let Some(inner) = Inner::of(request) {
             // SAFETY: a live block that was served for that layout, and its user gave it up.
-            unsafe { Self::take_back(live.close(), inner.layout) };
+            unsafe { Self::take_back(live.give_up(), inner.layout) };
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::sys;
 
 /// A mistake with one block.
 pub struct Fault {
+    /// The address given back, or come to.
     pub block: *mut u8,
     /// Bytes of the block, its class's if it lies in a pool; 0 if it is none.
     pub bytes: usize,
@@ -29,6 +30,12 @@ pub enum Sort {
     Nowhere,
     /// Somebody wrote behind the user's last byte.
     Overflow,
+    /// Somebody came to the guard so many bytes behind the user's last one.
+    Behind { by: usize },
+    /// Somebody came to the guard so many bytes before the user's first one.
+    Before { by: usize },
+    /// Somebody came to a guard of an arena's.
+    Guard,
     /// Given back with another layout.
     Layout { asked: Request, given: Request },
     /// A block of `malloc`'s, given back with a layout.
@@ -75,6 +82,24 @@ impl Display for Fault {
             }
             Sort::Overflow => {
                 write!(out, "write past the end: {block:p}, a block of {bytes} bytes")
+            }
+            Sort::Behind { by } => {
+                write!(
+                    out,
+                    "access past the end: {block:p}, {by} bytes past a block of {bytes} bytes"
+                )
+            }
+            Sort::Before { by } => {
+                write!(
+                    out,
+                    "access before the start: {block:p}, {by} bytes before a block of {bytes} bytes"
+                )
+            }
+            Sort::Guard => {
+                write!(
+                    out,
+                    "access to a guard: {block:p}, beside the records or the blocks of an arena"
+                )
             }
             Sort::Layout { asked, given } => write!(
                 out,

@@ -4,7 +4,7 @@
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
-use super::settings;
+use super::{door, settings};
 use crate::base::class::SizeClass;
 use crate::base::geometry::RETURN_AFTER_MS;
 use crate::heap::{config, large, limit, local, span, sweeper, trim, watch};
@@ -187,7 +187,7 @@ impl Highwater {
             return self.alloc_unheld(class);
         }
         settings::read_once(self);
-        limit::hand_out(class.pool_size(), 0);
+        door::comes_for_more();
         let block = heap.refill(class);
         sweeper::start_if_due();
         block.map_or(ptr::null_mut(), NonNull::as_ptr)
@@ -198,12 +198,7 @@ impl Highwater {
     #[inline(never)]
     fn alloc_unheld(&self, class: SizeClass) -> *mut u8 {
         settings::read_once(self);
-        let block = local::with(|heap| {
-            heap.pop(class).or_else(|| {
-                limit::hand_out(class.pool_size(), 0);
-                heap.refill(class)
-            })
-        });
+        let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
         sweeper::start_if_due();
         let Some(block) = block.flatten() else { return ptr::null_mut() };
         watch::allocated(class);
@@ -228,7 +223,6 @@ impl Highwater {
         let (size, align) = (layout.size(), layout.align());
         settings::read_once(self);
         let found = if span::fits(size, align) {
-            limit::hand_out(size, 0);
             span::alloc(size, align)
         } else {
             large::alloc(size, align)
@@ -283,8 +277,6 @@ impl Highwater {
             // SAFETY: a large block, by its layout, to be one of another size; what moves OS pages
             // keeps no more than their alignment.
             (Home::Large, Home::Large) if align <= sys::page_size() => unsafe {
-                let growth = size.saturating_sub(layout.size());
-                limit::hand_out(growth, growth);
                 large::resize(block, size)
             },
             _ => None,

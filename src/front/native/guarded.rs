@@ -11,6 +11,7 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
+use super::beyond;
 use super::fault::{Fault, Sort};
 use super::global::{Highwater, Home};
 use super::seal::{Request, SEAL_SIZE, Seal};
@@ -74,6 +75,7 @@ impl Inner {
     unsafe fn open_large(&self, start: NonNull<u8>, request: Request) -> NonNull<u8> {
         // A large block may be the first of all.
         secret::start();
+        beyond::hear();
         // SAFETY: the caller's contract: the layout has room for both guards and all between them.
         unsafe {
             let block = start.add(self.front);
@@ -128,6 +130,19 @@ impl Live {
         }
     }
 
+    /// As [`Live::close`], for good: a block that is not a pool's is remembered as one that was.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Live::close`].
+    pub unsafe fn give_up(&self) -> NonNull<u8> {
+        if !matches!(self.home, Home::Pool(_)) {
+            beyond::remember(self.block.addr().get(), self.request.size);
+        }
+        // SAFETY: the caller's contract.
+        unsafe { self.close() }
+    }
+
     /// Makes the block one of `to`, without copying; `None` if it must be copied: it is then as it was.
     ///
     /// # Safety
@@ -139,7 +154,13 @@ impl Live {
         unsafe {
             let start = self.close();
             match Highwater::resize(start, before.layout, after.layout.size()) {
-                Some(start) => Some(after.open(start, to)),
+                Some(start) => {
+                    let block = after.open(start, to);
+                    if block != self.block {
+                        beyond::remember(self.block.addr().get(), self.request.size);
+                    }
+                    Some(block)
+                }
                 None => {
                     before.open(start, self.request);
                     None
@@ -157,7 +178,7 @@ impl Live {
     pub unsafe fn give_back(&self) {
         // SAFETY: a block in use, of this home, and its user gave it up.
         unsafe {
-            let start = self.close();
+            let start = self.give_up();
             match self.home {
                 Home::Pool(class) => local::heap().push(start, class),
                 Home::Span => span::free(start),
@@ -263,7 +284,7 @@ fn live(block: *mut u8) -> Result<(Live, usize), Fault> {
     let Some(at) = NonNull::new(block) else { return Err(fault(0, Sort::Foreign)) };
     let address = at.addr().get();
     if !arena_map::contains(address) {
-        return live_large(at).ok_or(fault(0, Sort::Foreign))?;
+        return live_large(at).ok_or_else(|| beyond::no_large(block))?;
     }
     // SAFETY: in an arena, which is mapped as long as it is known.
     match unsafe { find(address) } {
@@ -275,7 +296,7 @@ fn live(block: *mut u8) -> Result<(Live, usize), Fault> {
         Found::Span(span) => {
             let (requested, start) = (span.requested().unwrap_or(0), span.start());
             match requested.checked_sub(SEAL_SIZE) {
-                None => Err(fault(0, Sort::Nowhere)),
+                None => Err(beyond::no_span(block)),
                 Some(_) if start != at => {
                     let within = address - start.addr().get();
                     Err(fault(requested, Sort::Inside { within }))
@@ -283,7 +304,7 @@ fn live(block: *mut u8) -> Result<(Live, usize), Fault> {
                 Some(size) => sealed(at, size, requested, Home::Span),
             }
         }
-        Found::Nothing => Err(fault(0, Sort::Nowhere)),
+        Found::Nothing => Err(beyond::no_span(block)),
     }
 }
 
@@ -317,7 +338,7 @@ fn live_pooled(block: NonNull<u8>, pool: &Pool, class: SizeClass) -> Result<Live
 }
 
 /// The large block whose user has `block`; `None` if there is none.
-fn live_large(block: NonNull<u8>) -> Option<Result<(Live, usize), Fault>> {
+pub(super) fn live_large(block: NonNull<u8>) -> Option<Result<(Live, usize), Fault>> {
     [page_size(), 0].into_iter().find_map(|front| {
         let start = NonNull::new(block.as_ptr().wrapping_sub(front))?;
         let requested = large::requested_at(start)?;

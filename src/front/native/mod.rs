@@ -1,6 +1,8 @@
 //! The allocator as a program sees it.
 
 mod account;
+#[cfg(feature = "hardened")]
+mod beyond;
 #[cfg_attr(feature = "hardened", path = "door_hardened.rs")]
 mod door;
 #[cfg(feature = "hardened")]

@@ -235,16 +235,17 @@ fn sums_close() -> std::result::Result<(), String> {
 /// for some twenty rounds before the process is as large as it will be (46 to 83 MiB, and 83 after 174 rounds).
 const ROUNDS_IN_A_QUARTER_MIN: usize = 20;
 
-/// Whether resident memory creeps: the most after a round of the last quarter beside that of the second
-/// one. The first quarter is for what grows once. `None` after too few rounds to say.
+/// Whether resident memory creeps: the least after a round of the last quarter beside that of the second
+/// one. The first quarter is for what grows once. The least: what is lost is in every round's memory, while the most tells
+/// how high the highest wave of a rung was that keeps what it has. `None` after too few rounds to say.
 pub fn creep(resident_bytes: &[u64]) -> Option<(u64, u64)> {
     let quarter = resident_bytes.len() / 4;
     if quarter < ROUNDS_IN_A_QUARTER_MIN {
         return None;
     }
-    let most = |part: &[u64]| part.iter().copied().max();
-    let early = most(resident_bytes.get(quarter..2 * quarter)?)?;
-    let late = most(resident_bytes.get(resident_bytes.len() - quarter..)?)?;
+    let least = |part: &[u64]| part.iter().copied().min();
+    let early = least(resident_bytes.get(quarter..2 * quarter)?)?;
+    let late = least(resident_bytes.get(resident_bytes.len() - quarter..)?)?;
     Some((early, late))
 }
 
@@ -263,6 +264,11 @@ mod tests {
         assert!(!is_creeping(creep(&steady).expect("enough rounds")));
         let growing: Vec<u64> = (0..80).map(|round| (100 + 3 * round) * MIB).collect();
         assert!(is_creeping(creep(&growing).expect("enough rounds")));
+        let wave = |round: u64| 10 + round * 37 % 100 + if round == 75 { 200 } else { 0 };
+        let waves: Vec<u64> = (0..80).map(|round| wave(round) * MIB).collect();
+        assert!(!is_creeping(creep(&waves).expect("enough rounds")));
+        let rising: Vec<u64> = (0..80).map(|round| (wave(round) + round) * MIB).collect();
+        assert!(is_creeping(creep(&rising).expect("enough rounds")));
         let early: Vec<u64> = (0..79).map(|round| 10 * round * MIB).collect();
         assert_eq!(creep(&early), None, "too few rounds to say");
     }
