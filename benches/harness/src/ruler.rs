@@ -2,9 +2,12 @@
 //!
 //! A child that is measured is not asked for its live bytes, since that would be a call to its allocator, and most
 //! allocators do not know them. What is asked for does not depend on who answers. So one more child, whose figures
-//! stand in no table, counts bytes and allocations, and a thread of it writes them down every few milliseconds.
+//! stand in no table, counts bytes and allocations; it writes them down after each statement, and a thread of it every few
+//! milliseconds between.
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -35,15 +38,17 @@ impl WholeProcess {
         WholeProcess { live_bytes, live_bytes_most, allocations }
     }
 
-    /// A look, which begins the most anew.
-    fn look(&self) -> Asked {
+    /// Writes a look down, which begins the most anew. Does not allocate.
+    fn look(&self) {
+        let mut looks = LOOKS.lock().unwrap_or_else(PoisonError::into_inner);
         let live_bytes = self.live_bytes.load(Relaxed);
-        Asked {
+        let look = Asked {
             at_ns: clock_ns(),
             live_bytes,
             live_bytes_most: self.live_bytes_most.swap(live_bytes, Relaxed).max(live_bytes),
             allocations: self.allocations.load(Relaxed),
-        }
+        };
+        note(&mut looks, look);
     }
 }
 
@@ -69,7 +74,9 @@ impl Accounts for Tally<WholeProcess> {
         "what is asked for".to_owned()
     }
 
+    /// None; but it is asked for them after each statement, however seldom the thread comes to look.
     fn figures(&self) -> Option<Figures> {
+        self.counter().look();
         None
     }
 
@@ -80,32 +87,36 @@ impl Accounts for Tally<WholeProcess> {
 
 /// A thread that writes the counts down.
 pub struct Watch {
-    thread: JoinHandle<Vec<Asked>>,
+    counts: &'static WholeProcess,
+    thread: JoinHandle<()>,
 }
+
+/// What was written down.
+static LOOKS: Mutex<Vec<Asked>> = Mutex::new(Vec::new());
 
 static ENDED: AtomicBool = AtomicBool::new(false);
 
 impl Watch {
     /// Starts watching. What the thread itself needs is taken before it begins.
     pub fn start(counts: &'static WholeProcess) -> Watch {
-        let mut looks = Vec::with_capacity(LOOKS_MAX);
+        LOOKS.lock().unwrap_or_else(PoisonError::into_inner).reserve_exact(LOOKS_MAX);
         // The first look comes before anything else, however late the thread begins.
-        note(&mut looks, counts.look());
+        counts.look();
         let thread = thread::spawn(move || {
             while !ENDED.load(Relaxed) {
-                note(&mut looks, counts.look());
+                counts.look();
                 thread::sleep(TICK);
             }
-            note(&mut looks, counts.look());
-            looks
         });
-        Watch { thread }
+        Watch { counts, thread }
     }
 
-    /// Ends it, and hands back what it saw; nothing if it failed.
+    /// Ends it, and hands back what was seen.
     pub fn end(self) -> Vec<Asked> {
         ENDED.store(true, Relaxed);
-        self.thread.join().unwrap_or_default()
+        let _ = self.thread.join();
+        self.counts.look();
+        mem::take(&mut LOOKS.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
