@@ -1,12 +1,11 @@
 //! The soft limit at work: looking at what is resident, climbing the ladder near the limit, purging
 //! before growing above it.
 //!
-//! Slow paths say how much they are about to hand out (`hand_out`), outside every
-//! lock and before they are on their heap; once enough has gathered, they look, and so a look may
-//! sweep. What is handed out counts, rather than what grows: while blocks of memory that was there
-//! already are made, a list of them may fill that was mapped long before. One thread looks and purges at a time; others that must grow
-//! meanwhile wait for it. Nothing here fails: what cannot be read is no limit, what cannot be given
-//! back stays, and the program gets what it needs.
+//! Slow paths say how much they are about to hand out (`hand_out`), outside every lock and before they are on their heap;
+//! once enough has gathered, they look, and so a look may sweep. What is handed out counts, rather than what grows: while
+//! blocks of memory that was there already are made, a list of them may fill that was mapped long before. One thread looks
+//! and purges at a time; others that must grow meanwhile wait for it. Nothing here fails: what cannot be read is no limit,
+//! what cannot be given back stays, and the program gets what it needs.
 
 use super::trim::{Round, Stepped};
 use super::{config, large, ledger};

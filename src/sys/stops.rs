@@ -34,13 +34,19 @@ impl Before {
 type Handler = unsafe extern "C" fn(libc::c_int);
 type Action = unsafe extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut c_void);
 
+static HEARD: AtomicBool = AtomicBool::new(false);
+
 /// Has `L` hear of accesses that the system stops, from now on, unless somebody hears already. If the system refuses
 /// it, nobody does.
+#[inline]
 pub fn hear<L: Listener>() {
-    static HEARD: AtomicBool = AtomicBool::new(false);
-    if HEARD.swap(true, Relaxed) {
-        return;
+    if !HEARD.load(Relaxed) && !HEARD.swap(true, Relaxed) {
+        begin::<L>();
     }
+}
+
+#[cold]
+fn begin<L: Listener>() {
     let _errno = keep_errno();
     for (signal, before) in SIGNALS.into_iter().zip(&BEFORE) {
         // SAFETY: all zero is an action, with no flag and an empty mask.
