@@ -173,7 +173,7 @@ fn a_large_block_that_grows_in_place_makes_room_first() {
 fn a_kept_mapping_that_is_made_longer_makes_room_first() {
     alone_with(&[("HIGHWATER_RETENTION", "keep-arenas"), LONG_DELAY], || {
         highwater::set_soft_limit(SoftLimit::bytes(LIMIT));
-        drop(Burst::new(&HIGHWATER, MIB, MIB));
+        drop(Burst::new(&HIGHWATER, MIB * 3 / 4, MIB * 3 / 4));
         drop(Burst::new(&HIGHWATER, BURST, 64));
         let kept = highwater::stats().large_kept_bytes;
         assert!((1..=MIB).contains(&kept), "{kept} bytes of the first are kept");
