@@ -5,6 +5,7 @@ pub mod bin;
 pub mod claim;
 pub mod config;
 pub mod current;
+mod duty;
 pub mod fork;
 pub mod inbox;
 pub mod large;

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod current;
+pub mod duty;
 pub mod inbox;
 pub mod tenancy;
 pub mod vacancy;

@@ -53,6 +53,13 @@ pub fn wake_one(word: &AtomicU32) {
     WOKEN.notify_all();
 }
 
+/// Sleeps until `word`, which holds 0, is changed and woken, however short the nap should be: who counts on its end is
+/// found.
+pub fn nap_us(word: &AtomicU32, _: u64) -> bool {
+    wait(word, 0);
+    false
+}
+
 /// How the barrier is modelled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Barrier {

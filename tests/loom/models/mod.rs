@@ -15,6 +15,7 @@ use crate::sync::planted::plant;
 
 mod config;
 mod current;
+mod duty;
 mod lock;
 mod remote;
 mod tenancy;
