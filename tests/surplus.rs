@@ -127,9 +127,10 @@ fn phases_that_take_turns_soon_find_their_memory_as_they_left_it() {
 #[test]
 fn a_large_phase_between_small_ones_finds_most_of_its_memory_where_it_is_resident() {
     alone_with(WITHOUT_SWEEPER, || {
+        // Of boxes that are soon made: what is free for as long as the delay goes back for its age.
         let round = || {
-            drop(boxes(96 * MIB, 304));
-            (0..4).for_each(|_| drop(boxes(24 * MIB, 96)));
+            drop(boxes(96 * MIB, 800));
+            (0..4).for_each(|_| drop(boxes(24 * MIB, 240)));
         };
         (0..8).for_each(|_| round());
         let (_, wanted) = exchanged(|| (0..8).for_each(|_| round()));
