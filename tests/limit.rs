@@ -1,8 +1,7 @@
-//! The soft limit: bursts stay below it on every rung, it is a wish and never a failure, and it costs
-//! no more than it gives.
+//! The soft limit: bursts stay below it on every rung, it is a wish and never a failure, and it costs no more than it gives.
 //!
-//! Every test runs in a process of its own. The allocator is called by its trait, and blocks are
-//! linked through themselves: what is resident is what the test asked for.
+//! Every test runs in a process of its own. The allocator is called by its trait, and blocks are linked through
+//! themselves: what is resident is what the test asked for.
 #![cfg(target_os = "linux")]
 
 #[path = "support/ballast.rs"]

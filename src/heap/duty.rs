@@ -2,14 +2,14 @@
 //! whether it is called. So nothing that was said is left behind by a thread that ends, and none sleeps through it.
 //!
 //! Every pair of looks that could miss each other has a full fence on both sides. Who says something that is said
-//! already only looks: the thread that takes the word in passes a barrier for both. What two sides write is exchanged,
-//! as then the model checker knows whose comes first.
+//! already only looks: the thread that takes the word in passes a barrier for both. So every other access is `Relaxed`,
+//! but a call's. What two sides write is exchanged, as then the model checker knows whose comes first.
 
 #![forbid(unsafe_code)]
 
 use crate::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, Ordering, Ordering::AcqRel, Ordering::Relaxed,
-    Ordering::Release, Ordering::SeqCst, compiler_fence, fence,
+    Ordering::SeqCst, compiler_fence, fence,
 };
 use crate::sync::planted::planted;
 use crate::sys;
@@ -42,7 +42,7 @@ impl Duty {
 
     /// Has no thread started from now on.
     pub fn refuse(&self) {
-        self.thread.store(REFUSED, Release);
+        self.thread.store(REFUSED, Relaxed);
     }
 
     pub fn is_refused(&self) -> bool {
@@ -90,7 +90,7 @@ impl Duty {
         if !planted("start_unfenced") {
             fence(SeqCst);
         }
-        let starts = self.thread.compare_exchange(NONE, RUNNING, AcqRel, Relaxed).is_ok();
+        let starts = self.thread.compare_exchange(NONE, RUNNING, Relaxed, Relaxed).is_ok();
         if starts && !spawn() {
             self.refuse();
         }
@@ -98,14 +98,14 @@ impl Duty {
 
     /// Whether the thread, which calls this, may end: nobody has said anything in the meantime, or another has begun.
     pub fn ends(&self) -> bool {
-        if self.thread.compare_exchange(RUNNING, NONE, AcqRel, Relaxed).is_err() {
+        if self.thread.compare_exchange(RUNNING, NONE, Relaxed, Relaxed).is_err() {
             return true;
         }
         // Pairs with the one in `start`.
         if !planted("end_unfenced") {
             fence(SeqCst);
         }
-        !self.is_dirty() || self.thread.compare_exchange(NONE, RUNNING, AcqRel, Relaxed).is_err()
+        !self.is_dirty() || self.thread.compare_exchange(NONE, RUNNING, Relaxed, Relaxed).is_err()
     }
 
     /// Wakes the thread if it rests.
@@ -135,7 +135,7 @@ impl Duty {
 
     /// Says that something is to go at once. The thread comes, if it naps.
     pub fn call(&self) {
-        // Pairs with the one in `answer`: either that sees what is to go, or we see that it has looked, and wake it.
+        // AcqRel pairs with the one in `answer`: either that sees what is to go, or we see that it has looked, and wake it.
         if self.thread.load(Relaxed) == RUNNING && self.called.swap(1, calls()) == 0 {
             sys::wake_one(&self.called);
         }
@@ -143,6 +143,7 @@ impl Duty {
 
     /// Takes in that it was called: the thread sees what is to go. To be done before each nap.
     pub fn answer(&self) {
+        // AcqRel pairs with the one in `call`.
         self.called.swap(0, calls());
     }
 

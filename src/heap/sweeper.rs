@@ -113,7 +113,6 @@ fn sweep_a_little() {
     let (now, due) = (sys::now_ms(), DUE_MS.load(Relaxed));
     let next = now + pace::visit_every_ms(config::return_after_ms()) * patience_for_breath();
     if now >= due && DUE_MS.compare_exchange(due, next, AcqRel, Relaxed).is_ok() {
-        DUTY.take_in();
         sweep::begin();
         UNDER_WAY.store(true, Relaxed);
     }
