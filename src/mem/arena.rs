@@ -4,6 +4,7 @@
 use core::ops::Range;
 use core::ptr::NonNull;
 
+use super::arena_index::Standing;
 use super::link;
 use super::pool::Pool;
 use super::slots::SlotSet;
@@ -66,6 +67,42 @@ pub struct ArenaTag {
     pub arena: NonNull<Arena>,
 }
 
+/// Kinds of free slots in a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    /// All free slots.
+    Free,
+    /// Those that may be resident.
+    Resident,
+}
+
+impl Runs {
+    /// How many kinds there are.
+    pub const KINDS: usize = 2;
+    /// All of them.
+    pub const ALL: [Runs; Self::KINDS] = [Runs::Free, Runs::Resident];
+}
+
+/// Where an arena stands in the index.
+#[derive(Clone, Copy)]
+pub struct Links {
+    /// Its list.
+    pub standing: Standing,
+    /// The one behind.
+    pub next: *mut Arena,
+    /// The one before.
+    pub prev: *mut Arena,
+}
+
+impl Links {
+    /// In no list.
+    pub const NONE: Links = Links {
+        standing: Standing::NOWHERE,
+        next: core::ptr::null_mut(),
+        prev: core::ptr::null_mut(),
+    };
+}
+
 /// One arena.
 pub struct Arena {
     start: NonNull<u8>,
@@ -76,12 +113,12 @@ pub struct Arena {
     /// Free slots whose contents went back.
     purged: SlotSet,
     free_slots: usize,
+    /// By kind: no run of such slots is longer.
+    longest: [usize; Runs::KINDS],
     /// A visitor counts on the arena being mapped.
     pub visited: bool,
-    /// Neighbours among the arenas with as many free slots.
-    pub next: *mut Arena,
-    /// See `next`.
-    pub prev: *mut Arena,
+    /// By kind: where it stands in the index.
+    pub links: [Links; Runs::KINDS],
     /// Neighbours among all arenas.
     pub all_next: *mut Arena,
     /// See `all_next`.
@@ -143,9 +180,9 @@ impl Arena {
             aged: SlotSet::empty(),
             purged: SlotSet::empty(),
             free_slots: USABLE_SLOTS,
+            longest: [USABLE_SLOTS, 0],
             visited: false,
-            next: none,
-            prev: none,
+            links: [Links::NONE; Runs::KINDS],
             all_next: none,
             all_prev: none,
         }
@@ -169,6 +206,18 @@ impl Arena {
     /// Slots that neither pool nor span has.
     pub fn free_slots(&self) -> usize {
         self.free_slots
+    }
+
+    /// What the longest run of such slots has at the most.
+    pub fn longest(&self, runs: Runs) -> usize {
+        self.longest[runs as usize].min(self.free_slots)
+    }
+
+    fn slots_of(&self, runs: Runs) -> SlotSet {
+        match runs {
+            Runs::Free => self.free,
+            Runs::Resident => self.free.and(&self.touched),
+        }
     }
 
     /// Free slots that were in use before, and so may be resident.
@@ -238,16 +287,14 @@ impl Arena {
         self.free_slots == USABLE_SLOTS
     }
 
-    /// Takes the lowest `slots` free slots in a row that start at a multiple of `align` slots; with the
-    /// feature `hardened`, a pool takes some of the lowest.
-    pub fn take(&mut self, slots: usize, align: usize) -> Option<Taken> {
-        let first = link::place(&self.free, slots, align)?;
-        Some(self.take_range(first..first + slots))
-    }
-
-    /// As [`Arena::take`], of those that may be resident.
-    pub fn take_resident(&mut self, slots: usize, align: usize) -> Option<Taken> {
-        let first = link::place(&self.free.and(&self.touched), slots, align)?;
+    /// Takes the lowest `slots` slots in a row, in runs of this kind, that start at a multiple of `align` slots; with the
+    /// feature `hardened`, a pool takes some of the lowest. If there are none, the longest run is known from then on.
+    pub fn take(&mut self, runs: Runs, slots: usize, align: usize) -> Option<Taken> {
+        let such = self.slots_of(runs);
+        let Some(first) = link::place(&such, slots, align) else {
+            self.longest[runs as usize] = such.longest();
+            return None;
+        };
         Some(self.take_range(first..first + slots))
     }
 
@@ -297,6 +344,10 @@ impl Arena {
         invariant!(!self.free.contains_any(range.clone()), "a slot is given back once");
         self.free.insert(range);
         self.free_slots += slots;
+        for runs in Runs::ALL {
+            let run = self.slots_of(runs).run_around(first).len();
+            self.longest[runs as usize] = self.longest[runs as usize].max(run);
+        }
         idle_slots_more(slots);
     }
 
@@ -340,6 +391,10 @@ impl Arena {
     /// Checks that the set of free slots and their number agree.
     pub fn check(&self) {
         invariant!(self.free.count() == self.free_slots, "free slots are counted");
+        for runs in Runs::ALL {
+            let longest = self.slots_of(runs).longest();
+            invariant!(longest <= self.longest(runs), "no run is longer than the longest");
+        }
         invariant!(!self.free.contains_any(0..FIRST_SLOT), "records are never free");
         invariant!(self.purged.count_common(&self.touched) == 0, "what is purged is not resident");
     }

@@ -1,19 +1,17 @@
 //! All arenas, the fullest first.
 //!
-//! Arenas with free slots stand in lists by how many they have. Slots are taken from the arena with
-//! the fewest that has enough in a row: full ones stay full, sparse ones drain (Evan Jones' rule).
-//! Slots that are resident come before those that were given back.
+//! Slots are taken from the arena with the fewest free ones that has enough in a row, as far as a short search
+//! ([`ArenaIndex`]) finds it: full ones stay full, sparse ones drain (Evan Jones' rule). Slots that are resident come before
+//! those that were given back.
 
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 
-use super::arena::{self, Arena, ArenaTag, Taken};
+use super::arena::{self, Arena, ArenaTag, Runs, Taken};
+use super::arena_index::ArenaIndex;
 use super::pool::Pool;
-use super::slots::SlotSet;
 use super::store::Store;
-use crate::base::geometry::{
-    ARENA_SIZE, ARENAS_LOOKED_AT, SLOT_SIZE, SURPLUS_ARENAS, USABLE_SLOTS,
-};
+use crate::base::geometry::{ARENA_SIZE, SLOT_SIZE, SURPLUS_ARENAS};
 use crate::sync::lock::Mutex;
 use crate::sys;
 use crate::sys::purge::Batch;
@@ -26,16 +24,12 @@ pub static ARENAS: Mutex<ArenaSet> = Mutex::from_raw(
 
 /// See the module.
 pub struct ArenaSet {
-    /// By number of free slots; the arenas with none are not listed.
-    lists: [*mut Arena; USABLE_SLOTS + 1],
-    /// Which of the lists have an arena.
-    listed: SlotSet,
+    index: ArenaIndex,
     all: *mut Arena,
     store: Store<Arena>,
     count: usize,
     count_peak: usize,
     returned: usize,
-    empty: usize,
     /// The next arena of the visit that goes on.
     cursor: *mut Arena,
     /// Where to look next for free slots to purge.
@@ -84,14 +78,12 @@ impl Vacated {
 impl ArenaSet {
     const fn new() -> Self {
         Self {
-            lists: [ptr::null_mut(); USABLE_SLOTS + 1],
-            listed: SlotSet::empty(),
+            index: ArenaIndex::new(),
             all: ptr::null_mut(),
             store: Store::new(),
             count: 0,
             count_peak: 0,
             returned: 0,
-            empty: 0,
             cursor: ptr::null_mut(),
             idle_cursor: ptr::null_mut(),
         }
@@ -127,94 +119,14 @@ impl ArenaSet {
         Some(taken)
     }
 
-    /// Of the fullest arena with slots that are resident, if a few looks find one; else of the fullest.
+    /// Of slots that are resident, if there are so many; else of any.
     fn take_mapped(&mut self, slots: usize, align: usize) -> Option<Taken> {
         let resident = if arena::idle_slots() >= slots {
-            self.take_of_fullest(ARENAS_LOOKED_AT, slots, |arena| arena.take_resident(slots, align))
+            self.index.search(Runs::Resident, slots, align)
         } else {
             None
         };
-        resident
-            .or_else(|| self.take_of_fullest(usize::MAX, slots, |arena| arena.take(slots, align)))
-    }
-
-    /// The first that `take` gives of at most `looks` arenas with `slots` free slots, the fullest first.
-    fn take_of_fullest(
-        &mut self,
-        mut looks: usize,
-        slots: usize,
-        mut take: impl FnMut(&mut Arena) -> Option<Taken>,
-    ) -> Option<Taken> {
-        let mut from = slots;
-        while let Some(free_slots) = self.listed.next(from) {
-            let mut arena = self.lists[free_slots];
-            while let Some(mut found) = NonNull::new(arena) {
-                // SAFETY: a listed arena's record is alive, and the set is ours.
-                let found = unsafe { found.as_mut() };
-                if let Some(taken) = self.changing(found, &mut take) {
-                    return Some(taken);
-                }
-                looks -= 1;
-                if looks == 0 {
-                    return None;
-                }
-                arena = found.next;
-            }
-            from = free_slots + 1;
-        }
-        None
-    }
-
-    /// Does something to an arena that may change how many slots it has free. If `change` returns
-    /// nothing, the arena must not have changed.
-    fn changing<R>(
-        &mut self,
-        arena: &mut Arena,
-        change: impl FnOnce(&mut Arena) -> Option<R>,
-    ) -> Option<R> {
-        let before = arena.free_slots();
-        let result = change(arena)?;
-        let after = arena.free_slots();
-        self.unlist(arena, before);
-        self.list(arena, after);
-        self.empty += usize::from(after == USABLE_SLOTS);
-        self.empty -= usize::from(before == USABLE_SLOTS);
-        Some(result)
-    }
-
-    fn list(&mut self, arena: &mut Arena, free_slots: usize) {
-        arena.prev = ptr::null_mut();
-        arena.next = ptr::null_mut();
-        if free_slots == 0 {
-            return;
-        }
-        arena.next = self.lists[free_slots];
-        if let Some(mut next) = NonNull::new(arena.next) {
-            // SAFETY: a listed arena's record is alive.
-            unsafe { next.as_mut().prev = arena };
-        }
-        self.lists[free_slots] = arena;
-        self.listed.insert(free_slots..free_slots + 1);
-    }
-
-    fn unlist(&mut self, arena: &mut Arena, free_slots: usize) {
-        if free_slots == 0 {
-            return;
-        }
-        match NonNull::new(arena.prev) {
-            // SAFETY: a listed arena's record is alive.
-            Some(mut prev) => unsafe { prev.as_mut().next = arena.next },
-            None => {
-                self.lists[free_slots] = arena.next;
-                if arena.next.is_null() {
-                    self.listed.remove(free_slots..free_slots + 1);
-                }
-            }
-        }
-        if let Some(mut next) = NonNull::new(arena.next) {
-            // SAFETY: as above.
-            unsafe { next.as_mut().prev = arena.prev };
-        }
+        resident.or_else(|| self.index.search(Runs::Free, slots, align))
     }
 
     fn map(&mut self) -> Option<()> {
@@ -248,8 +160,7 @@ impl ArenaSet {
             unsafe { next.as_mut().all_prev = arena };
         }
         self.all = arena;
-        self.list(arena, USABLE_SLOTS);
-        self.empty += 1;
+        self.index.insert(arena);
         self.count += 1;
         self.count_peak = self.count_peak.max(self.count);
         Some(())
@@ -297,11 +208,8 @@ impl ArenaSet {
     ) -> Option<Vacated> {
         // SAFETY: the slots lie in an arena of the set.
         let arena = unsafe { Arena::of(start).as_mut() };
-        self.changing(arena, |arena| {
-            give(arena, start.addr().get());
-            Some(())
-        });
-        let surplus = arena.is_empty() && self.empty > empty_kept && !arena.visited;
+        self.index.changing(arena, |arena| give(arena, start.addr().get()));
+        let surplus = arena.is_empty() && self.index.empty() > empty_kept && !arena.visited;
         if surplus { Some(self.remove(arena)) } else { None }
     }
 
@@ -341,7 +249,7 @@ impl ArenaSet {
         let arena = unsafe { arena.as_mut() };
         arena.visited = false;
         let idle = arena.is_empty() && (at_once || arena.is_aged());
-        if idle && self.empty > empty_kept {
+        if idle && self.index.empty() > empty_kept {
             return Visited { young: false, purged: 0, vacated: Some(self.remove(arena)) };
         }
         let mut batch = Batch::new();
@@ -373,7 +281,7 @@ impl ArenaSet {
     fn remove(&mut self, arena: &mut Arena) -> Vacated {
         #[cfg(any(feature = "malloc", feature = "hardened"))]
         super::arena_map::remove(arena.start());
-        self.unlist(arena, USABLE_SLOTS);
+        self.index.remove(arena);
         arena.forget();
         for cursor in [&mut self.cursor, &mut self.idle_cursor] {
             if ptr::eq(*cursor, arena) {
@@ -389,7 +297,6 @@ impl ArenaSet {
             // SAFETY: as above.
             unsafe { next.as_mut().all_prev = arena.all_prev };
         }
-        self.empty -= 1;
         self.count -= 1;
         self.returned += 1;
         let vacated = Vacated { start: arena.start() };
@@ -408,7 +315,7 @@ impl ArenaSet {
         // SAFETY: the span lies in an arena of the set.
         let arena = unsafe { Arena::of(start).as_mut() };
         let behind = start.addr().get() + slots.start * SLOT_SIZE;
-        self.changing(arena, |arena| arena.take_at(behind, slots.len()))
+        self.index.changing(arena, |arena| arena.take_at(behind, slots.len()))
     }
 
     /// Calls `each` with every arena.
@@ -422,25 +329,13 @@ impl ArenaSet {
         }
     }
 
-    /// Checks every arena, and that the lists hold each where it belongs.
+    /// Checks every arena, and that those with free slots are listed where they belong.
     pub fn check(&self) {
-        let (mut listed, mut with_free) = (0, 0);
+        let mut with_free = 0;
         self.for_each(|arena| {
             arena.check();
             with_free += usize::from(arena.free_slots() > 0);
         });
-        for (free_slots, &first) in self.lists.iter().enumerate() {
-            let has_one = self.listed.contains_any(free_slots..free_slots + 1);
-            invariant!(has_one != first.is_null(), "the set of lists knows which are empty");
-            let mut arena = first;
-            while let Some(found) = NonNull::new(arena) {
-                // SAFETY: a listed arena's record is alive.
-                let found = unsafe { found.as_ref() };
-                invariant!(found.free_slots() == free_slots, "an arena is in its count's list");
-                listed += 1;
-                arena = found.next;
-            }
-        }
-        invariant!(listed == with_free, "every arena with free slots is listed once");
+        invariant!(self.index.check() == with_free, "every arena with free slots is listed once");
     }
 }

@@ -2,6 +2,7 @@
 //! when to give back is said by the callers, in numbers.
 
 pub mod arena;
+pub mod arena_index;
 #[cfg(any(feature = "malloc", feature = "hardened"))]
 pub mod arena_map;
 pub mod arena_set;

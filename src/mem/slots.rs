@@ -10,6 +10,9 @@ const BITS: usize = u64::BITS as usize;
 const WORDS: usize = SLOTS_PER_ARENA / BITS;
 const _: () = assert!(WORDS * BITS == SLOTS_PER_ARENA);
 
+/// The most that [`SlotSet::longer`] adds at a time, a power of two below a word's bits.
+const STEP_MAX: usize = BITS / 2;
+
 /// One bit a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SlotSet([u64; WORDS]);
@@ -72,25 +75,66 @@ impl SlotSet {
         self.0.iter().zip(&other.0).map(|(a, b)| (a & b).count_ones() as usize).sum()
     }
 
-    /// The lowest multiple of `align` from which `length` slots in a row are in.
+    /// The lowest multiple of `align`, a power of two, from which `length` slots in a row are in.
     pub fn find(&self, length: usize, align: usize) -> Option<usize> {
-        let mut start = 0;
-        while start + length <= SLOTS_PER_ARENA {
-            start = self.first(start, false)?.next_multiple_of(align);
-            if start + length > SLOTS_PER_ARENA {
-                return None;
-            }
-            match self.first(start, true) {
-                Some(gap) if gap < start + length => start = gap,
-                _ => return Some(start),
+        let (mut starts, mut reached) = (*self, 1);
+        while reached < length {
+            let step = reached.min(length - reached).min(STEP_MAX);
+            starts = starts.longer(step);
+            reached += step;
+        }
+        let mut from = 0;
+        loop {
+            let start = starts.first(from, false)?;
+            from = (start + align - 1) & !(align - 1);
+            if from == start {
+                return Some(start);
             }
         }
-        None
     }
 
-    /// The lowest slot at or above `from` that is in.
-    pub fn next(&self, from: usize) -> Option<usize> {
-        self.first(from, false)
+    /// The length of the longest run of slots in a row that are in.
+    pub fn longest(&self) -> usize {
+        let mut starts = *self;
+        let mut length = usize::from(starts != Self::empty());
+        let (mut step, mut climbs) = (length, true);
+        while step > 0 {
+            let longer = starts.longer(step);
+            if longer == Self::empty() {
+                climbs = false;
+            } else {
+                starts = longer;
+                length += step;
+            }
+            // Twice as long as long as there is one; then by ever smaller steps, all of them powers of two.
+            step = if climbs { length.min(STEP_MAX) } else { step / 2 };
+        }
+        length
+    }
+
+    /// Of a set of slots at which runs of a certain length start: those of runs that are longer by `by`, which is at most
+    /// that length, and at most [`STEP_MAX`].
+    #[inline]
+    fn longer(&self, by: usize) -> SlotSet {
+        let mut both = *self;
+        for (place, word) in both.0.iter_mut().enumerate() {
+            let next = self.0.get(place + 1).copied().unwrap_or(0);
+            let wide = u128::from(next) << BITS | u128::from(*word);
+            *word &= (wide >> (by % BITS)) as u64;
+        }
+        both
+    }
+
+    /// The run of slots in a row that are in to which `slot` belongs, which is in.
+    pub fn run_around(&self, slot: usize) -> Range<usize> {
+        let end = self.first(slot, true).unwrap_or(SLOTS_PER_ARENA);
+        let mut word = slot / BITS;
+        let mut gaps = !self.0[word] & (u64::MAX >> (BITS - 1 - slot % BITS));
+        while gaps == 0 && word > 0 {
+            word -= 1;
+            gaps = !self.0[word];
+        }
+        (word + 1) * BITS - gaps.leading_zeros() as usize..end
     }
 
     /// The lowest slot at or above `from` that is in; or, `inverted`, that is not.
@@ -155,13 +199,16 @@ mod tests {
             let naive = flags[part.clone()].iter().filter(|&&slot| slot).count();
             prop_assert_eq!(set.count_in(part), naive);
             let mut from_runs = SlotSet::empty();
-            let mut from = 0;
+            let (mut from, mut longest) = (0, 0);
             while let Some(run) = set.run(from) {
                 prop_assert!(!set.contains_any(run.end..(run.end + 1).min(SLOTS_PER_ARENA)));
+                prop_assert!(run.clone().all(|slot| set.run_around(slot) == run));
+                longest = longest.max(run.len());
                 from = run.end;
                 from_runs.insert(run);
             }
             prop_assert_eq!(from_runs, set);
+            prop_assert_eq!(set.longest(), longest);
             let align = 1 << align_shift;
             prop_assert_eq!(set.find(length, align), naive_find(&flags, length, align));
         }
