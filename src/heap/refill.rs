@@ -34,19 +34,33 @@ impl ThreadHeap {
     pub fn refill(&'static self, class: SizeClass) -> Option<NonNull<u8>> {
         limit::hand_out(class.pool_size(), 0);
         let _inside = self.enter();
-        // All that waits, if there is nothing else to take from that was touched before.
-        while self.inbox.has_any() && self.collect_pools(true).more && self.bin(class).has_none() {}
+        if self.inbox.has_any() {
+            self.collect_for(class);
+        }
         if let Some(block) = self.pop(class) {
             return Some(block);
         }
-        if !self.carve_current(class) {
-            self.leave_current(class);
-            self.install_next(class)?;
+        let current = self.current_pool(class);
+        if !current.is_some_and(|pool| self.carve(pool, class)) {
+            if let Some(pool) = current {
+                self.leave_current(pool, class);
+            }
+            if !self.install_own(class) {
+                self.install_other(class)?;
+            }
         }
         if cfg!(debug_assertions) {
             self.check_current(class);
         }
         self.pop(class)
+    }
+
+    /// Takes in some of what other threads freed; all that waits, if there is nothing else for `class` that was
+    /// touched before.
+    #[cold]
+    #[inline(never)]
+    fn collect_for(&'static self, class: SizeClass) {
+        while self.collect_pools(true).more && self.bin(class).has_none() {}
     }
 
     /// Takes in everything that other threads freed. Returns bytes that went to the system. For the
@@ -120,17 +134,16 @@ impl ThreadHeap {
         }
     }
 
-    /// Carves more of the current pool: one OS page's worth in the first pool of a class, so that
-    /// little is touched for few blocks; all of it in further ones.
+    /// Carves more of `pool`, the current one of `class`: one OS page's worth in the first pool of a class, so
+    /// that little is touched for few blocks; all of it in further ones. False if all is carved.
     #[inline]
-    fn carve_current(&self, class: SizeClass) -> bool {
-        let pool = self.current_pool(class).filter(|pool| !pool.is_all_carved(class));
-        pool.is_some_and(|pool| self.carve(pool, class))
+    fn carve(&self, pool: &'static Pool, class: SizeClass) -> bool {
+        !pool.is_all_carved(class) && self.carve_more(pool, class)
     }
 
-    /// Carves `pool`, the current one of `class`, not all of whose blocks are carved.
+    #[cold]
     #[inline(never)]
-    fn carve(&self, pool: &'static Pool, class: SizeClass) -> bool {
+    fn carve_more(&self, pool: &'static Pool, class: SizeClass) -> bool {
         // SAFETY: the current pool is this heap's.
         if let Some((first, count, pages)) = unsafe { pool.carve_again(sys::page_size()) } {
             ledger::refaulted(pages as usize);
@@ -156,21 +169,11 @@ impl ThreadHeap {
     }
 
     /// The current pool is exhausted, so it is full.
-    fn leave_current(&self, class: SizeClass) {
-        if let Some(pool) = self.current_pool(class) {
-            pool.set_used(class, class.capacity(), self.bin(class).enough(class));
-            pool.set_state(State::Full);
-            pool.forget_seen();
-            self.current(class).clear();
-        }
-    }
-
-    fn install_next(&'static self, class: SizeClass) -> Option<()> {
-        if self.install_own(class) || self.install_other(class) {
-            return Some(());
-        }
-        self.list_nearly_full(class);
-        self.install_own(class).then_some(())
+    fn leave_current(&self, pool: &Pool, class: SizeClass) {
+        pool.set_used(class, class.capacity(), self.bin(class).enough(class));
+        pool.set_state(State::Full);
+        pool.forget_seen();
+        self.current(class).clear();
     }
 
     /// Makes another pool of the bin, whose memory is resident, the current one, if there is any.
@@ -179,9 +182,21 @@ impl ThreadHeap {
         pool.map(|pool| self.install(pool, class)).is_some()
     }
 
+    /// Makes a pool the current one that was not the bin's, or whose memory is not resident; else one that is nearly
+    /// full.
+    #[cold]
+    #[inline(never)]
+    fn install_other(&'static self, class: SizeClass) -> Option<()> {
+        if !self.install_new(class) {
+            self.list_nearly_full(class);
+            return self.install_own(class).then_some(());
+        }
+        Some(())
+    }
+
     /// Makes a pool the current one that was not the bin's, or whose memory is not resident. False if there
     /// is no memory.
-    fn install_other(&'static self, class: SizeClass) -> bool {
+    fn install_new(&'static self, class: SizeClass) -> bool {
         let share = config::retention().classes_share();
         let stolen = if share { self.steal_empty(class) } else { None };
         let slots = class.pool_size() / SLOT_SIZE;
@@ -211,7 +226,7 @@ impl ThreadHeap {
         let bin = self.bin(class);
         bin.pools.set(bin.pools.get() + 1);
         self.current(class).set_base(pool.start().addr().get());
-        self.carve_current(class);
+        self.carve(pool, class);
         surplus::grew(Taker::Class(class), grown * SLOT_SIZE);
         self.grew(grown);
         true
@@ -234,7 +249,7 @@ impl ThreadHeap {
         current.free.set(free);
         current.set_base(pool.start().addr().get());
         if free.is_null() {
-            self.carve_current(class);
+            self.carve(pool, class);
         }
     }
 

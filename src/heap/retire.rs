@@ -19,6 +19,7 @@ pub fn arena_of(pool: &Pool) -> usize {
 impl ThreadHeap {
     /// Puts a pool of `class` that is not current where it belongs, after `collected` blocks went back
     /// to its list beside those that its countdown has counted. Returns bytes that went to the system.
+    #[inline]
     pub fn relist_after_frees(
         &'static self,
         pool: &'static Pool,
