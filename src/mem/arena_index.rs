@@ -17,9 +17,9 @@ const FULLNESSES: usize = USABLE_SLOTS.div_ceil(FULLNESS_SLOTS);
 /// Steps of length: two to a doubling.
 const LENGTHS: usize = length_of(USABLE_SLOTS) + 1;
 
-/// One bit for each step of fullness.
-type Fullnesses = u32;
-const _: () = assert!(FULLNESSES <= Fullnesses::BITS as usize);
+/// One bit for each step of length.
+type LengthSet = u16;
+const _: () = assert!(LENGTHS <= LengthSet::BITS as usize);
 
 /// The step of length that a run of `slots`, of which there is at least one, belongs to.
 const fn length_of(slots: usize) -> usize {
@@ -43,8 +43,8 @@ pub struct ArenaIndex {
 struct Lists {
     runs: Runs,
     first: [[*mut Arena; LENGTHS]; FULLNESSES],
-    /// By length: the fullnesses whose list has an arena.
-    listed: [Fullnesses; LENGTHS],
+    /// By fullness: the lengths whose list has an arena.
+    listed: [LengthSet; FULLNESSES],
 }
 
 /// Where an arena stands among those that have runs of one kind.
@@ -117,12 +117,11 @@ impl ArenaIndex {
         slots: usize,
         align: usize,
     ) -> Option<Taken> {
-        let lists = &self.kinds[runs as usize];
-        let mut left = lists.listed.iter().skip(from).fold(0, |all, some| all | some);
-        while left != 0 {
-            let fullness = left.trailing_zeros() as usize;
-            left &= left - 1;
-            for length in from..LENGTHS {
+        for fullness in 0..FULLNESSES {
+            let mut left = self.kinds[runs as usize].listed[fullness] & LengthSet::MAX << from;
+            while left != 0 {
+                let length = left.trailing_zeros() as usize;
+                left &= left - 1;
                 let mut next = self.kinds[runs as usize].first[fullness][length];
                 while let Some(mut arena) = NonNull::new(next) {
                     // SAFETY: a listed arena's record is alive, and the set that has the index is the caller's.
@@ -162,7 +161,7 @@ impl ArenaIndex {
 impl Lists {
     const fn new(runs: Runs) -> Self {
         let first = [[ptr::null_mut(); LENGTHS]; FULLNESSES];
-        Self { runs, first, listed: [0; LENGTHS] }
+        Self { runs, first, listed: [0; FULLNESSES] }
     }
 
     /// Puts an arena where it belongs now.
@@ -187,7 +186,7 @@ impl Lists {
             unsafe { next.as_mut().links[kind].prev = arena };
         }
         *first = arena;
-        self.listed[standing.length as usize] |= 1 << standing.fullness;
+        self.listed[standing.fullness as usize] |= 1 << standing.length;
     }
 
     fn unlist(&mut self, arena: &mut Arena) {
@@ -202,7 +201,7 @@ impl Lists {
             None => {
                 self.first[standing.fullness as usize][standing.length as usize] = next;
                 if next.is_null() {
-                    self.listed[standing.length as usize] &= !(1 << standing.fullness);
+                    self.listed[standing.fullness as usize] &= !(1 << standing.length);
                 }
             }
         }
@@ -216,7 +215,7 @@ impl Lists {
     fn for_each(&self, mut each: impl FnMut(&Arena)) {
         for (fullness, lists) in self.first.iter().enumerate() {
             for (length, &first) in lists.iter().enumerate() {
-                let has_one = self.listed[length] & 1 << fullness != 0;
+                let has_one = self.listed[fullness] & 1 << length != 0;
                 invariant!(has_one != first.is_null(), "it is known which lists have arenas");
                 let mut next = first;
                 while let Some(arena) = NonNull::new(next) {

@@ -21,6 +21,8 @@ pub enum Group {
     Programs,
     /// One kind of work, at ever more live blocks.
     LiveBlocks,
+    /// The same with buffers, which are larger than what allocators cut into sizes.
+    LiveBuffers,
     /// One amount of work, on ever more threads.
     Threads,
     /// Resident memory, no time.
@@ -71,6 +73,9 @@ pub const ALL: &[Row] = &[
     live("live-100k", "a random one of 100,000 live blocks replaced"),
     live("live-1m", "a random one of 1,000,000 live blocks replaced"),
     live("live-10m", "a random one of 10,000,000 live blocks replaced"),
+    buffers("buffers-100", "a random one of 100 live buffers replaced"),
+    buffers("buffers-1k", "a random one of 1,000 live buffers replaced"),
+    buffers("buffers-10k", "a random one of 10,000 live buffers replaced"),
     threads("threads-1", "one thread replaces blocks of its own"),
     threads("threads-2", "2 threads replace blocks of their own"),
     threads("threads-8", "8 threads replace blocks of their own"),
@@ -95,6 +100,10 @@ const fn program(
 
 const fn live(name: &'static str, about: &'static str) -> Row {
     Row { name, about, group: Group::LiveBlocks, operation: "block", repetitions: FEW }
+}
+
+const fn buffers(name: &'static str, about: &'static str) -> Row {
+    Row { name, about, group: Group::LiveBuffers, operation: "buffer", repetitions: FEW }
 }
 
 const fn threads(name: &'static str, about: &'static str) -> Row {

@@ -128,7 +128,7 @@ pub fn speed(args: &SpeedArgs) -> Result<ExitCode> {
 ///
 /// As [`speed`].
 pub fn growth(args: &GrowthArgs) -> Result<ExitCode> {
-    let groups = [Group::LiveBlocks, Group::Threads, Group::Memory];
+    let groups = [Group::LiveBlocks, Group::LiveBuffers, Group::Threads, Group::Memory];
     let rows = groups.into_iter().flat_map(Group::rows).collect();
     let session = Session::prepare(&args.common, rows, Linking::Optimised, 0.0)?;
     let mut out = io::stdout();

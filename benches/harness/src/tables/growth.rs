@@ -19,6 +19,7 @@ pub fn growth(names: &[&'static str], figures: &[RowFigures], programs: &Program
     let mut text = String::new();
     for (group, title) in [
         (Group::LiveBlocks, "a random one of so many live blocks replaced"),
+        (Group::LiveBuffers, "a random one of so many live buffers of 1 to 128 KiB replaced"),
         (Group::Threads, "4,000,000 replacements divided among so many threads"),
     ] {
         let rows: Vec<&RowFigures> =

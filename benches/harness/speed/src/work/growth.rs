@@ -19,14 +19,26 @@ fn block(random: &mut Random) -> Block {
     block
 }
 
-fn blocks(count: usize, random: &mut Random) -> Vec<Block> {
-    (0..count).map(|_| block(random)).collect()
+/// 1 to 128 KiB, of which little is written: filling it would take longer than allocating it.
+fn buffer(random: &mut Random) -> Block {
+    let mut buffer = Box::new_uninit_slice(128 + random.below((128 << 10) / 8 - 127));
+    buffer[0].write(1);
+    buffer
 }
 
-fn replace(blocks: &mut [Block], times: usize, random: &mut Random) {
+fn blocks(count: usize, random: &mut Random, make: fn(&mut Random) -> Block) -> Vec<Block> {
+    (0..count).map(|_| make(random)).collect()
+}
+
+fn replace(
+    blocks: &mut [Block],
+    times: usize,
+    random: &mut Random,
+    make: impl Fn(&mut Random) -> Block,
+) {
     for _ in 0..times {
         let index = random.below(blocks.len());
-        blocks[index] = block(random);
+        blocks[index] = make(random);
     }
 }
 
@@ -34,9 +46,18 @@ fn replace(blocks: &mut [Block], times: usize, random: &mut Random) {
 pub fn live<const LIVE: usize>(meter: &mut Meter) {
     let (live, times) = (meter.count(LIVE), meter.count(500_000));
     let mut random = Random::seeded(0);
-    let mut blocks = blocks(live, &mut random);
-    meter.time(times, || replace(&mut blocks, times, &mut random));
+    let mut blocks = blocks(live, &mut random, block);
+    meter.time(times, || replace(&mut blocks, times, &mut random, block));
     black_box(blocks);
+}
+
+/// Replaces random ones of so many live buffers.
+pub fn buffers<const LIVE: usize>(meter: &mut Meter) {
+    let (live, times) = (meter.count(LIVE), meter.count(100_000));
+    let mut random = Random::seeded(0);
+    let mut buffers = blocks(live, &mut random, buffer);
+    meter.time(times, || replace(&mut buffers, times, &mut random, buffer));
+    black_box(buffers);
 }
 
 /// Divides the same number of replacements among so many threads, each with 100 blocks of its own. The threads
@@ -51,13 +72,13 @@ pub fn threads<const THREADS: usize>(meter: &mut Meter) {
         for seed in 0..THREADS {
             scope.spawn(move || {
                 let mut random = Random::seeded(seed as u64);
-                let mut blocks = blocks(OWN_BLOCKS, &mut random);
+                let mut blocks = blocks(OWN_BLOCKS, &mut random, block);
                 loop {
                     start.wait();
                     if done.load(Relaxed) {
                         break;
                     }
-                    replace(&mut blocks, times, &mut random);
+                    replace(&mut blocks, times, &mut random, block);
                     end.wait();
                 }
                 black_box(blocks);
