@@ -141,9 +141,9 @@ pub const SURPLUS_SLOTS_BEHIND: usize = SLOTS_PER_POOL;
 /// OS pages of surplus that one step gives back at the least. 1 to 64: fewer make more system calls.
 pub const SURPLUS_LEAST_PAGES: usize = 16;
 
-/// Arenas of which one slow path tries whether a run is long enough and lies well, before it takes part of one that is
-/// known to do. 4 to 64: less breaks more of the long runs, more looks at more arenas.
-pub const ARENAS_LOOKED_AT: usize = 16;
+/// Arenas at which one slow path looks for slots that are resident, before it takes others; and for some that lie well,
+/// before it takes part of a run that is known to have them. 8 to 64: more looks at more arenas.
+pub const ARENAS_LOOKED_AT: usize = 32;
 
 /// Free slots by which arenas must differ to be told apart when the fullest is looked for. 8 to 64: less looks at more
 /// lists, more lets arenas drain that need not.

@@ -83,26 +83,6 @@ impl Runs {
     pub const ALL: [Runs; Self::KINDS] = [Runs::Free, Runs::Resident];
 }
 
-/// Where an arena stands in the index.
-#[derive(Clone, Copy)]
-pub struct Links {
-    /// Its list.
-    pub standing: Standing,
-    /// The one behind.
-    pub next: *mut Arena,
-    /// The one before.
-    pub prev: *mut Arena,
-}
-
-impl Links {
-    /// In no list.
-    pub const NONE: Links = Links {
-        standing: Standing::NOWHERE,
-        next: core::ptr::null_mut(),
-        prev: core::ptr::null_mut(),
-    };
-}
-
 /// One arena.
 pub struct Arena {
     start: NonNull<u8>,
@@ -117,8 +97,12 @@ pub struct Arena {
     longest: [usize; Runs::KINDS],
     /// A visitor counts on the arena being mapped.
     pub visited: bool,
-    /// By kind: where it stands in the index.
-    pub links: [Links; Runs::KINDS],
+    /// Its list in the index.
+    pub standing: Standing,
+    /// Neighbours in that list.
+    pub next: *mut Arena,
+    /// See `next`.
+    pub prev: *mut Arena,
     /// Neighbours among all arenas.
     pub all_next: *mut Arena,
     /// See `all_next`.
@@ -182,7 +166,9 @@ impl Arena {
             free_slots: USABLE_SLOTS,
             longest: [USABLE_SLOTS, 0],
             visited: false,
-            links: [Links::NONE; Runs::KINDS],
+            standing: Standing::NOWHERE,
+            next: none,
+            prev: none,
             all_next: none,
             all_prev: none,
         }
@@ -309,7 +295,8 @@ impl Arena {
     /// Takes a range of free slots. What was purged is not touched, so that where all are resident less is to be done.
     fn take_range(&mut self, range: Range<usize>) -> Taken {
         let (first, slots) = (range.start, range.len());
-        let resident = self.touched.count_in(range.clone());
+        let all = self.touched.contains_all(range.clone());
+        let resident = if all { slots } else { self.touched.count_in(range.clone()) };
         idle_slots_less(resident);
         self.free_slots -= slots;
         self.free.remove(range.clone());
@@ -344,10 +331,9 @@ impl Arena {
         invariant!(!self.free.contains_any(range.clone()), "a slot is given back once");
         self.free.insert(range);
         self.free_slots += slots;
-        for runs in Runs::ALL {
-            let run = self.slots_of(runs).run_around(first).len();
-            self.longest[runs as usize] = self.longest[runs as usize].max(run);
-        }
+        // A bound for those that are resident too, which lie within.
+        let run = self.free.run_around(first).len();
+        self.longest = self.longest.map(|longest| longest.max(run));
         idle_slots_more(slots);
     }
 

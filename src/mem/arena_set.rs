@@ -7,7 +7,7 @@
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 
-use super::arena::{self, Arena, ArenaTag, Runs, Taken};
+use super::arena::{self, Arena, ArenaTag, Taken};
 use super::arena_index::ArenaIndex;
 use super::pool::Pool;
 use super::store::Store;
@@ -119,14 +119,14 @@ impl ArenaSet {
         Some(taken)
     }
 
-    /// Of slots that are resident, if there are so many; else of any.
+    /// Of slots that are resident, if a few looks find them; else of any.
     fn take_mapped(&mut self, slots: usize, align: usize) -> Option<Taken> {
         let resident = if arena::idle_slots() >= slots {
-            self.index.search(Runs::Resident, slots, align)
+            self.index.take_resident(slots, align)
         } else {
             None
         };
-        resident.or_else(|| self.index.search(Runs::Free, slots, align))
+        resident.or_else(|| self.index.take(slots, align))
     }
 
     fn map(&mut self) -> Option<()> {

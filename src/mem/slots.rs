@@ -77,6 +77,12 @@ impl SlotSet {
 
     /// The lowest multiple of `align`, a power of two, from which `length` slots in a row are in.
     pub fn find(&self, length: usize, align: usize) -> Option<usize> {
+        let aligned = |slot: usize| (slot + align - 1) & !(align - 1);
+        // The first run mostly does.
+        let run = self.run(0)?;
+        if aligned(run.start) + length <= run.end {
+            return Some(aligned(run.start));
+        }
         let (mut starts, mut reached) = (*self, 1);
         while reached < length {
             let step = reached.min(length - reached).min(STEP_MAX);
@@ -86,7 +92,7 @@ impl SlotSet {
         let mut from = 0;
         loop {
             let start = starts.first(from, false)?;
-            from = (start + align - 1) & !(align - 1);
+            from = aligned(start);
             if from == start {
                 return Some(start);
             }
