@@ -279,12 +279,12 @@ fn goes_at_once(bytes: usize) -> bool {
     bytes <= UNMAP_AT_ONCE || !sweeper::comes()
 }
 
-/// Gives so many bytes of kept mappings back: as many as may go at once, and the others by the sweeper.
+/// Gives so many bytes of kept mappings back by the sweeper, but for a first step.
 #[cold]
 fn owe(mut large: MutexGuard<'_, LargeBlocks>, bytes: usize) {
     large.owe(bytes);
     drop(large);
-    give_back_owed(UNMAP_AT_ONCE);
+    give_back_owed();
     sweeper::call();
 }
 

@@ -13,8 +13,8 @@ use crate::sys;
 /// Whether kept mappings are to go at once.
 static OWES: AtomicBool = AtomicBool::new(false);
 
-/// Bytes that one step of a sweep unmaps.
-pub fn step_bytes() -> usize {
+/// Bytes that one step unmaps.
+fn step_bytes() -> usize {
     STEP_UNMAP_PAGES * sys::page_size()
 }
 
@@ -58,12 +58,13 @@ pub fn owes() -> bool {
     OWES.load(Relaxed)
 }
 
-/// At most `wanted` bytes of what is to go at once.
-pub fn give_back_owed(wanted: usize) {
+/// A step of giving back what is to go at once.
+pub fn give_back_owed() {
+    let step = step_bytes();
     let part = Part::of_largest(|large| {
         // What was reused meanwhile is no longer owed.
         let owed = large.owed.min(large.kept_bytes);
-        let now = owed.min(wanted);
+        let now = owed.min(step);
         large.owed = owed - now;
         OWES.store(large.owed > 0, Relaxed);
         now

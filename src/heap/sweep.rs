@@ -133,7 +133,7 @@ pub fn step_old() -> Step {
 pub fn step_owed() {
     // What is on its way to the system is in nobody's account.
     let _sweeping = SWEEPING.lock();
-    large_return::give_back_owed(large_return::step_bytes());
+    large_return::give_back_owed();
 }
 
 /// Goes on where the last step stopped, or begins `anew`, whatever is old or not, until `enough` bytes are given back or `work`
