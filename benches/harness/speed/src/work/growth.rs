@@ -26,7 +26,7 @@ fn buffer(random: &mut Random) -> Block {
     buffer
 }
 
-fn blocks(count: usize, random: &mut Random, make: fn(&mut Random) -> Block) -> Vec<Block> {
+fn blocks(count: usize, random: &mut Random, make: impl Fn(&mut Random) -> Block) -> Vec<Block> {
     (0..count).map(|_| make(random)).collect()
 }
 
@@ -44,20 +44,25 @@ fn replace(
 
 /// Replaces random ones of so many live blocks.
 pub fn live<const LIVE: usize>(meter: &mut Meter) {
-    let (live, times) = (meter.count(LIVE), meter.count(500_000));
-    let mut random = Random::seeded(0);
-    let mut blocks = blocks(live, &mut random, block);
-    meter.time(times, || replace(&mut blocks, times, &mut random, block));
-    black_box(blocks);
+    replace_of(LIVE, 500_000, block, meter);
 }
 
 /// Replaces random ones of so many live buffers.
 pub fn buffers<const LIVE: usize>(meter: &mut Meter) {
-    let (live, times) = (meter.count(LIVE), meter.count(100_000));
+    replace_of(LIVE, 100_000, buffer, meter);
+}
+
+fn replace_of(
+    live: usize,
+    times: usize,
+    make: impl Fn(&mut Random) -> Block + Copy,
+    meter: &mut Meter,
+) {
+    let (live, times) = (meter.count(live), meter.count(times));
     let mut random = Random::seeded(0);
-    let mut buffers = blocks(live, &mut random, buffer);
-    meter.time(times, || replace(&mut buffers, times, &mut random, buffer));
-    black_box(buffers);
+    let mut blocks = blocks(live, &mut random, make);
+    meter.time(times, || replace(&mut blocks, times, &mut random, make));
+    black_box(blocks);
 }
 
 /// Divides the same number of replacements among so many threads, each with 100 blocks of its own. The threads
