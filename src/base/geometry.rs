@@ -115,10 +115,10 @@ pub const STEP_PAGES: usize = 256;
 /// OS pages of a large block that one step unmaps: together they cost an eighth of what they cost by and by.
 pub const STEP_UNMAP_PAGES: usize = 8 * STEP_PAGES;
 
-/// Bytes of large blocks up to which surplus is unmapped by who makes it: a millisecond or somewhat more, a tenth of what
-/// their first touches took, and nothing of it is there any more when its last user goes on. More goes in steps. Less leaves
-/// more behind for the moment: with 32 to 48 MiB the first trough of `shifting`, which frees a vector of 64, is 1.9 times its
-/// bound.
+/// Bytes of a large block up to which its surplus is unmapped by who frees it: a millisecond or somewhat more, a tenth of what
+/// its first touches took, and nothing of it is there any more when its last user goes on. What is larger goes in steps. Less
+/// leaves more behind for the moment: with 32 to 48 MiB the first trough of `shifting`, which frees a vector of 64, is 1.9
+/// times its bound.
 pub const UNMAP_AT_ONCE: usize = 64 << 20;
 
 /// The work after which a claimed heap goes back to its owner, who may wait for it. 32 to 256.

@@ -238,14 +238,10 @@ pub unsafe fn free(start: NonNull<u8>) -> bool {
         free_surplus(large, record, fits);
     } else {
         large.keep(record);
-        let over = large.kept_bytes.saturating_sub(bound.saturating_add(large.owed));
-        if goes_at_once(over) {
-            drop(large);
-            if over > 0 {
-                give_back_over(bound);
-            }
-        } else {
-            owe(large, over);
+        let is_over = large.kept_bytes > bound;
+        drop(large);
+        if is_over {
+            give_back_over(bound);
         }
     }
     if surplus != Surplus::None {
@@ -263,29 +259,18 @@ fn free_surplus(mut large: MutexGuard<'_, LargeBlocks>, record: Loose, was_kept:
     if was_kept {
         surplus::gave_mapping(bytes);
     }
-    if goes_at_once(bytes) {
+    if bytes <= UNMAP_AT_ONCE || !sweeper::comes() {
         let (start, bytes) = large.forget(record);
         drop(large);
         // SAFETY: `free`'s caller gave the block up; its record was just forgotten.
         unsafe { unmap_or_keep(start, bytes) };
     } else {
         large.keep(record);
-        owe(large, bytes);
+        large.owe(bytes);
+        drop(large);
+        give_back_owed();
+        sweeper::call();
     }
-}
-
-/// Whether who makes so many bytes surplus gives them back: the sweeper does if they are many, and it comes.
-fn goes_at_once(bytes: usize) -> bool {
-    bytes <= UNMAP_AT_ONCE || !sweeper::comes()
-}
-
-/// Gives so many bytes of kept mappings back by the sweeper, but for a first step.
-#[cold]
-fn owe(mut large: MutexGuard<'_, LargeBlocks>, bytes: usize) {
-    large.owe(bytes);
-    drop(large);
-    give_back_owed();
-    sweeper::call();
 }
 
 /// Bytes mapped for the large block at `start`; `None` if there is none.
