@@ -10,7 +10,9 @@
 use core::ptr::{self, NonNull};
 
 use super::arena::{Arena, Runs, Taken};
-use crate::base::geometry::{ARENAS_LOOKED_AT, FULLNESS_SLOTS, USABLE_SLOTS};
+use crate::base::geometry::{
+    ARENAS_LOOKED_AT, FULLNESS_SLOTS, SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, USABLE_SLOTS,
+};
 
 /// Steps of fullness, the fullest first.
 const FULLNESSES: usize = USABLE_SLOTS.div_ceil(FULLNESS_SLOTS);
@@ -36,6 +38,11 @@ const fn length_of(slots: usize) -> usize {
 const fn length_above(slots: usize) -> usize {
     if slots == 1 { 0 } else { length_of(slots - 1) + 1 }
 }
+
+/// Slots in a row among which the largest span of the largest alignment finds its place, wherever they start.
+const ASKED_MAX: usize = SPAN_MAX / SLOT_SIZE + SPAN_ALIGN_MAX / SLOT_SIZE - 1;
+// A new arena has them for certain: else it would be mapped in vain.
+const _: () = assert!(length_above(ASKED_MAX) <= length_of(USABLE_SLOTS));
 
 /// See the module.
 pub struct ArenaIndex {
