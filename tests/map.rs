@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Barrier, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use block::{Block, blocks};
 use child::{alone, alone_with};
@@ -168,19 +169,62 @@ fn survivors_leave_pools_whose_purged_os_pages_are_counted_and_not_resident() {
 
 #[test]
 fn a_freed_span_that_is_kept_for_its_size_is_a_span_without_a_used_block() {
+    alone_with(&[NO_SWEEPER], || {
+        // Last the one that lets nothing go.
+        for rung in [Retention::ReturnPages, Retention::NeverShrink] {
+            highwater::set_retention(rung);
+            let span = Block::new(100_000);
+            let shown = |used: u32, block_size: usize| {
+                let map = highwater::map();
+                let spans: Vec<MapPlace> = of_kind(&map, MapKind::Span).collect();
+                assert_eq!(spans.len(), 1);
+                assert_eq!((spans[0].blocks_used, spans[0].block_size), (used, block_size));
+                assert_eq!((spans[0].slots, spans[0].blocks_capacity), (25, 1));
+            };
+            shown(1, 100_000);
+            drop(span);
+            shown(0, 0);
+            let again = Block::new(99_000);
+            shown(1, 99_000);
+            drop(again);
+            highwater::trim();
+            let kept = of_kind(&highwater::map(), MapKind::Span).count();
+            assert_eq!(kept, usize::from(rung == Retention::NeverShrink));
+        }
+    });
+}
+
+/// Slots of spans that nobody uses.
+fn slots_kept() -> usize {
+    let map = highwater::map();
+    let kept = of_kind(&map, MapKind::Span).filter(|span| span.blocks_used == 0);
+    kept.map(|span| usize::from(span.slots)).sum()
+}
+
+#[test]
+fn few_freed_spans_are_kept_of_every_length_and_none_for_long() {
+    alone_with(&[("HIGHWATER_RETURN_AFTER_MS", "100")], || {
+        drop(blocks(400, |number| 40_000 + number * 20_000 % 200_000));
+        let kept = slots_kept();
+        assert!((192..=256).contains(&kept), "{kept} slots kept");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while slots_kept() > 0 {
+            assert!(Instant::now() < deadline, "{} slots still kept", slots_kept());
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+}
+
+#[test]
+fn rungs_that_do_not_wait_keep_no_freed_span() {
     alone(|| {
-        highwater::set_retention(Retention::NeverShrink);
-        let span = Block::new(100_000);
-        let shown = |used: u32, block_size: usize| {
-            let map = highwater::map();
-            let spans: Vec<MapPlace> = of_kind(&map, MapKind::Span).collect();
-            assert_eq!(spans.len(), 1);
-            assert_eq!((spans[0].blocks_used, spans[0].block_size), (used, block_size));
-            assert_eq!((spans[0].slots, spans[0].blocks_capacity), (25, 1));
-        };
-        shown(1, 100_000);
-        drop(span);
-        shown(0, 0);
+        for rung in [Retention::KeepArenas, Retention::ReturnArenas] {
+            highwater::set_retention(rung);
+            let live = Block::new(50_000);
+            drop(blocks(10, |_| 100_000));
+            assert_eq!(slots_kept(), 0);
+            drop(live);
+        }
     });
 }
 

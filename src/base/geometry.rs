@@ -85,6 +85,15 @@ pub const LARGE_KEPT_BYTES: usize = 1 << 20;
 /// are live: a burst that comes again within the delay finds its mappings.
 pub const LARGE_KEPT_BYTES_YOUNG: usize = 64 << 20;
 
+/// Slots of freed spans that the rungs that wait keep whole for the next request of their length, until they are old: the
+/// least, and the most. 0 to 4096: more finds one more often, and less serves others meanwhile.
+pub const SPANS_KEPT_SLOTS: [usize; 2] = [256, 4096];
+/// Between the two, the share of what is live: one part in so many.
+pub const SPANS_KEPT_PART: usize = 32;
+/// Spans for which there is room among them at the least: longer ones, whose first touch costs a hundred times what
+/// finding slots does, are not kept.
+pub const SPANS_KEPT_LEAST: usize = 4;
+
 /// Slots of empty pools that a heap keeps with their lists until they are old or surplus. Further ones
 /// go to the arenas, where they serve any heap. 16 MiB: a burst of a few thousand blocks finds its pools
 /// as it left them.

@@ -125,6 +125,10 @@ impl PoolList {
         record(self.first.get())
     }
 
+    pub fn last(&self) -> Option<&'static Pool> {
+        record(self.last.get())
+    }
+
     pub fn push_front(&self, pool: &'static Pool) {
         self.link(pool, ptr::null_mut(), self.first.get());
     }

@@ -30,6 +30,7 @@ pub mod retire;
 )]
 mod slot;
 pub mod span;
+mod span_kept;
 pub mod surplus;
 pub mod sweep;
 pub mod sweeper;

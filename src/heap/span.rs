@@ -1,31 +1,23 @@
 //! Spans: blocks too large for a pool, in slots of an arena.
 //!
-//! A span grows in place if the slots behind it are free, and shrinks in place. Under a rung on
-//! which classes do not share, a freed span stays on the list of its length.
+//! A span grows in place if the slots behind it are free, and shrinks in place. A freed one may be kept for the next
+//! request of its length (`span_kept.rs`).
 
 use core::ptr::NonNull;
 
-use super::bin::PoolList;
+use super::span_kept::KeptSpans;
 use super::surplus::{self, Taker};
-use super::{config, ledger, limit, local, sweeper};
-use crate::base::geometry::{SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX};
+use super::sweep::{Age, Swept};
+use super::{config, ledger, limit, local, span_kept, sweeper};
+use crate::base::geometry::{SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPANS_KEPT_LEAST};
 use crate::mem::arena::Taken;
-use crate::mem::arena_set::ARENAS;
+use crate::mem::arena_set::{ARENAS, ArenaSet};
 use crate::mem::pool::Pool;
 use crate::sync::lock::{Mutex, RawLock};
 
-const LENGTHS: usize = SPAN_MAX / SLOT_SIZE + 1;
-
-/// Freed spans that may serve no other class, by length in slots. Rank 3: taken with no lock held.
-static KEPT: Mutex<KeptSpans> = Mutex::from_raw(
-    <RawLock as parking_lot::lock_api::RawMutex>::INIT,
-    KeptSpans { lists: [const { PoolList::new() }; LENGTHS], count: 0 },
-);
-
-struct KeptSpans {
-    lists: [PoolList; LENGTHS],
-    count: usize,
-}
+/// Freed spans that are kept. Rank 3: taken with no lock held but the sweeps'.
+static KEPT: Mutex<KeptSpans> =
+    Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, KeptSpans::new());
 
 /// Whether a request is one for a span, given that it is none for a pool.
 pub const fn fits(size: usize, align: usize) -> bool {
@@ -70,15 +62,12 @@ fn grew(taken: &Taken) {
 }
 
 fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
-    let mut kept = KEPT.lock();
-    if kept.count == 0 {
+    // Others may put one there: then this request is served as if it had come first.
+    if span_kept::bytes() == 0 {
         return None;
     }
-    let list = &kept.lists[slots];
-    let aligned = |span: &&Pool| span.start().addr().get().is_multiple_of(align);
-    let span = list.iter().find(aligned)?;
-    list.remove(span);
-    kept.count -= 1;
+    let mut kept = KEPT.lock();
+    let span = kept.take(slots, align)?;
     span.resize_span(slots, size);
     ledger::publish_large(1, size as isize);
     Some((span.start(), false))
@@ -94,36 +83,50 @@ pub unsafe fn free(start: NonNull<u8>) {
     // Of what is no span in use the record says 0, but for a pool's whose OS pages are purged.
     invariant!(span.requested().is_some(), "a span that is freed is one in use");
     let publish = || ledger::publish_large(-1, -(span.requested().unwrap_or(0) as isize));
-    let rung = config::retention();
-    if !rung.classes_share() {
+    let slots_max = config::retention().spans_kept_slots(ledger::LIVE_BYTES.now());
+    let slots = span.slots();
+    if slots <= slots_max / SPANS_KEPT_LEAST {
         let mut kept = KEPT.lock();
         publish();
         span.give_span_up();
-        kept.lists[span.slots()].push_front(span);
-        kept.count += 1;
-        return;
+        kept.put(span);
+        drop(kept);
+        give_back_over(slots_max);
+    } else {
+        // SAFETY: the span is the caller's, so its slots are.
+        unsafe { give(span, Age::Any, publish) };
+        surplus::large_freed(slots * SLOT_SIZE);
     }
-    let slots = span.slots();
-    // SAFETY: the span is the caller's, so its slots are.
-    unsafe { give(span, publish) };
-    surplus::large_freed(slots * SLOT_SIZE);
     sweeper::nudge();
 }
 
-/// Gives a span's slots back to its arena, and has `publish` say what that means. Returns bytes that
-/// went to the system.
+/// Gives kept spans back until no more than `slots_max` slots are kept.
+fn give_back_over(slots_max: usize) {
+    while span_kept::bytes() > slots_max.saturating_mul(SLOT_SIZE) {
+        let Some(span) = KEPT.lock().take_over(slots_max) else { return };
+        let slots = span.slots();
+        // SAFETY: off its list, and nobody's.
+        unsafe { give(span, Age::Any, || ()) };
+        surplus::large_freed(slots * SLOT_SIZE);
+    }
+}
+
+/// Gives a span's slots back to its arena, and has `publish` say what that means; those of an old one count as old.
+/// Returns bytes that went to the system.
 ///
 /// # Safety
 ///
 /// Nobody uses the span, and it is on no list.
-unsafe fn give(span: &'static Pool, publish: impl FnOnce()) -> usize {
+unsafe fn give(span: &'static Pool, age: Age, publish: impl FnOnce()) -> usize {
     let (start, slots) = (span.start(), span.slots());
     surplus::gave_up(Taker::Span, slots * SLOT_SIZE);
     let mut arenas = ARENAS.lock();
     publish();
     span.close();
+    let empty_kept = config::retention().arenas_empty_kept();
+    let give = if age == Age::Old { ArenaSet::give_old } else { ArenaSet::give };
     // SAFETY: the slots were taken for the span, which nobody uses.
-    let vacated = unsafe { arenas.give(start, slots, config::retention().arenas_empty_kept()) };
+    let vacated = unsafe { give(&mut arenas, start, slots, empty_kept) };
     drop(arenas);
     vacated.map_or(0, |arena| arena.unmap())
 }
@@ -161,28 +164,23 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     true
 }
 
-/// Lets the kept spans go, if the rung says that classes share. Returns bytes given back.
-pub fn give_back_kept() -> usize {
-    if !config::retention().classes_share() {
-        return 0;
+/// Lets kept spans of this age go, if the rung says that classes share.
+pub fn give_back_kept(age: Age) -> Swept {
+    let mut swept = Swept::default();
+    if span_kept::bytes() == 0 || !config::retention().classes_share() {
+        return swept;
     }
-    let mut bytes = 0;
-    for length in 0..LENGTHS {
-        loop {
-            let mut kept = KEPT.lock();
-            if kept.count == 0 {
-                return bytes;
-            }
-            let Some(span) = kept.lists[length].pop_front() else {
-                break;
-            };
-            kept.count -= 1;
-            drop(kept);
-            // SAFETY: off its list, and nobody's.
-            bytes += unsafe { give(span, || ()) };
-        }
+    loop {
+        let mut kept = KEPT.lock();
+        let span = if age == Age::Any { kept.take_over(0) } else { kept.take_seen() };
+        let Some(span) = span else {
+            swept.young = kept.see();
+            return swept;
+        };
+        drop(kept);
+        // SAFETY: off its list, and nobody's.
+        swept.bytes += unsafe { give(span, age, || ()) };
     }
-    bytes
 }
 
 fn record(start: NonNull<u8>) -> &'static Pool {

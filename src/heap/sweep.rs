@@ -1,6 +1,6 @@
 //! A sweep: one visit to every heap and every arena, giving back what is old.
 //!
-//! First, heap by heap, frees that are held back or wait are moved on, and current pools are let go
+//! First kept spans go; then, heap by heap, frees that are held back or wait are moved on, and current pools are let go
 //! (`visit.rs`); then arena by arena, pools are hollowed or let go and free slots are purged; then large
 //! blocks. What was seen at the last sweep, and has
 //! not changed since, is old. It goes in steps, so that nobody waits long: neither the owner of a heap, which is
@@ -9,12 +9,13 @@
 //! There is one place that has been come to, whoever goes on from there: who sweeps what is old, or a slow
 //! path at a soft limit, for which everything is old enough.
 
+use core::mem;
 use core::ptr::{self, NonNull};
 
 use super::registry::REGISTRY;
 use super::thread_heap::ThreadHeap;
 use super::visit::Visit;
-use super::{config, large_return, ledger, local, vacancy};
+use super::{config, large_return, ledger, local, span, vacancy};
 use crate::base::geometry::{
     BLOCKS_A_PAGE, CLAIM_PAGES, CLAIM_STEP_PAGES, POOLS_PER_ARENA, STEP_PAGES, STEP_REST_US,
 };
@@ -79,6 +80,8 @@ pub struct Step {
 
 /// Where a sweep has come to.
 struct Sweep {
+    /// Kept spans were not looked at yet.
+    spans: bool,
     /// The heap that is next, and where in it.
     heap: Option<(&'static ThreadHeap, Visit)>,
     /// The arena that is visited, and what is left of its pools.
@@ -148,7 +151,7 @@ pub fn step_any(anew: bool, enough: usize, work: usize) -> Option<Step> {
 
 impl Sweep {
     const fn none() -> Self {
-        Self { heap: None, arena: None, pools: Pools::none() }
+        Self { spans: false, heap: None, arena: None, pools: Pools::none() }
     }
 
     fn begin(&mut self) {
@@ -158,6 +161,7 @@ impl Sweep {
         }
         arenas.begin_visit();
         drop(arenas);
+        self.spans = true;
         self.pools = Pools::none();
         self.heap = REGISTRY.lock().first().map(|first| (first, Visit::begin()));
     }
@@ -182,6 +186,10 @@ impl Sweep {
 
     /// The shortest part of a sweep.
     fn step(&mut self, age: Age) -> Step {
+        if mem::take(&mut self.spans) {
+            // Before the arenas are visited, which then find old slots.
+            return Step { swept: span::give_back_kept(age), work: 1, last: false };
+        }
         if let Some((heap, visit)) = &mut self.heap {
             let step = with_heap(heap, |heap, hold| visit.step(heap, hold, age));
             if step.is_none() || visit.is_over {
@@ -229,7 +237,7 @@ pub fn pause() -> impl Drop {
 
 /// Locks out sweeps, for a fork.
 pub fn lock_for_fork() {
-    core::mem::forget(SWEEPING.lock());
+    mem::forget(SWEEPING.lock());
 }
 
 /// Undoes [`lock_for_fork`].

@@ -1,6 +1,6 @@
 //! Giving back now: where policy and mechanism meet.
 
-use super::sweep::{self, sweep_all};
+use super::sweep::{self, Age, sweep_all};
 use super::thread_heap::ThreadHeap;
 use super::{config, large_return, local, span};
 use crate::base::class::SizeClass;
@@ -14,7 +14,7 @@ pub fn trim() -> usize {
     if !config::retention().classes_share() {
         return 0;
     }
-    span::give_back_kept() + sweep_all().bytes
+    sweep_all().bytes
 }
 
 /// Giving back what [`trim`] does, a step at a time.
@@ -52,7 +52,7 @@ impl Round {
             return (0, Stepped::Over);
         }
         if !self.begun {
-            self.given += span::give_back_kept();
+            self.given += span::give_back_kept(Age::Any).bytes;
         }
         // Whole mappings are the cheapest to give back, then free slots, which lie together: a sweep may
         // come to them late.
@@ -98,8 +98,8 @@ impl ThreadHeap {
         bytes
     }
 
-    /// Lets go of everything this heap keeps that holds no used block, on a slow path that found the
-    /// system without memory. Returns bytes that went to the system.
+    /// Lets go of everything this heap keeps that holds no used block, and of kept spans, on a slow path that found
+    /// the system without memory. Returns bytes that went to the system.
     pub fn give_back_kept(&'static self) -> usize {
         if !config::retention().classes_share() {
             return 0;
@@ -108,7 +108,8 @@ impl ThreadHeap {
         self.home.set(0);
         let collected = self.collect_inbox();
         let unused = SizeClass::all().map(|class| self.uninstall_if_unused(class));
-        collected + unused.sum::<usize>() + self.release_empties(|_| true)
+        let pools = unused.sum::<usize>() + self.release_empties(|_| true);
+        collected + pools + span::give_back_kept(Age::Any).bytes
     }
 
     /// Publishes everything: sums are exact for what this thread did.

@@ -1,6 +1,9 @@
 //! The retention ladder, as arithmetic.
 
-use crate::base::geometry::{ARENAS_EMPTY_KEPT, LARGE_KEPT_BYTES, LARGE_KEPT_BYTES_YOUNG};
+use crate::base::geometry::{
+    ARENAS_EMPTY_KEPT, LARGE_KEPT_BYTES, LARGE_KEPT_BYTES_YOUNG, SLOT_SIZE, SPANS_KEPT_PART,
+    SPANS_KEPT_SLOTS,
+};
 
 /// What leaves when memory becomes free: a ladder, each rung giving back what the one before it does
 /// and more.
@@ -104,6 +107,18 @@ impl Retention {
         match self {
             Retention::NeverShrink | Retention::KeepArenas => usize::MAX,
             _ => ARENAS_EMPTY_KEPT,
+        }
+    }
+
+    /// Slots of freed spans to keep whole for their length, beside `live` bytes of live blocks.
+    pub(crate) fn spans_kept_slots(self, live: usize) -> usize {
+        let [least, most] = SPANS_KEPT_SLOTS;
+        match self {
+            Retention::NeverShrink => usize::MAX,
+            Retention::KeepArenas | Retention::ReturnArenas => 0,
+            Retention::ReturnPools | Retention::ReturnPages => {
+                (live / SPANS_KEPT_PART / SLOT_SIZE).clamp(least, most)
+            }
         }
     }
 
