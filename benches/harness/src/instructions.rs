@@ -9,7 +9,7 @@ use std::env;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use clap::Args;
 use highwater_speed::paths;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::machine::Machine;
 use crate::speed::build::Programs;
-use crate::{Result, interrupt, runner, tables};
+use crate::{Result, callgrind, interrupt, tables};
 
 #[derive(Args)]
 pub struct InstructionsArgs {
@@ -146,20 +146,11 @@ impl Counter<'_> {
     }
 
     fn count(&self, path: &str, times: u32, retention: &str) -> Result<u64> {
-        let mut command = Command::new("valgrind");
-        command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-        command.arg(self.program).arg(path).arg(times.to_string());
-        command.env("HIGHWATER_RETENTION", retention);
-        let (_, said) = runner::run(command, self.scratch.path(), runner::TIMEOUT)
-            .map_err(|reason| format!("{path} under valgrind: {reason}"))?;
-        Ok(collected(&said).ok_or_else(|| format!("valgrind counted nothing: {said}"))?)
+        let arguments = [path, &times.to_string()];
+        let env = [("HIGHWATER_RETENTION", retention)];
+        let counted = callgrind::count(self.program, &arguments, &env, self.scratch.path());
+        Ok(counted.map_err(|reason| format!("{path} {reason}"))?.1)
     }
-}
-
-/// The count in callgrind's last words: `==12== Collected : 123456`.
-fn collected(said: &str) -> Option<u64> {
-    let (_, count) = said.lines().find_map(|line| line.split_once("Collected : "))?;
-    count.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -189,13 +180,6 @@ mod tests {
         assert_eq!(missing.as_deref(), Some("no ceiling for `pop`"));
         let many = parse(&ceilings("poop = 1\n")).err();
         assert_eq!(many.as_deref(), Some("a ceiling for `poop`, which nobody counts"));
-    }
-
-    #[test]
-    fn the_count_is_found_among_what_valgrind_says() {
-        let said = "==7== \n==7== Events    : Ir\n==7== Collected : 1234567\n==7== \n";
-        assert_eq!(collected(said), Some(1_234_567));
-        assert_eq!(collected("==7== nothing"), None);
     }
 
     #[test]

@@ -25,6 +25,7 @@ compile_error!("the harness needs a unix system: it forks, and it kills process 
 
 pub mod book;
 pub mod bound;
+mod callgrind;
 pub mod child;
 pub mod children;
 pub mod choice;

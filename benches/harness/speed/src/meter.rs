@@ -75,6 +75,7 @@ impl Meter {
             operations: self.operations as u64,
             wall_ns: each(median(timed.iter().map(|repetition| repetition.wall))),
             cpu_ns: each(median(timed.iter().map(|repetition| repetition.cpu))),
+            instructions: None,
             first_wall_ns: each(first.map_or(Duration::ZERO, |first| first.wall)),
             minor_faults: faults as f64 / timed.len().max(1) as f64,
             first_minor_faults: first.map_or(0, |first| first.minor_faults),

@@ -24,6 +24,9 @@ pub struct Report {
     pub wall_ns: f64,
     /// The same of the time on all processors, in user code and in the kernel, threads of the allocator's own included.
     pub cpu_ns: f64,
+    /// Instructions for one operation, in user code, if whoever ran the child counted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<f64>,
     /// The first repetition, on memory that nobody has touched yet; not among those timed.
     pub first_wall_ns: f64,
     /// Page faults without disk in a timed repetition, on average.

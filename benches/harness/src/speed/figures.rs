@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::contenders::{self, Kind};
 use super::measure::{Measured, Run};
 
-/// Which time counts.
+/// What a row is measured by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clock {
@@ -20,6 +20,9 @@ pub enum Clock {
     Wall,
     /// That of all processors: less disturbed by other programs, blind to waiting.
     Cpu,
+    /// No time, but the instructions that callgrind counts: the same in every run, and blind to caches, to waiting and to
+    /// the kernel. Needs valgrind.
+    Instructions,
 }
 
 impl Clock {
@@ -27,6 +30,28 @@ impl Clock {
         match self {
             Clock::Wall => report.wall_ns,
             Clock::Cpu => report.cpu_ns,
+            Clock::Instructions => report.instructions.unwrap_or_default(),
+        }
+    }
+
+    /// For headings: what it measures by.
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Clock::Wall => "wall time",
+            Clock::Cpu => "CPU time",
+            Clock::Instructions => "instructions",
+        }
+    }
+
+    /// A figure as it can be read.
+    pub fn text(self, figure: f64) -> String {
+        match (self, figure) {
+            (Clock::Instructions, count) if count < 1e3 => format!("{count:.1}"),
+            (Clock::Instructions, count) if count < 1e6 => format!("{:.1} thousand", count / 1e3),
+            (Clock::Instructions, count) => format!("{:.1} million", count / 1e6),
+            (_, ns) if ns < 1e3 => format!("{ns:.1} ns"),
+            (_, ns) if ns < 1e6 => format!("{:.1} \u{b5}s", ns / 1e3),
+            (_, ns) => format!("{:.1} ms", ns / 1e6),
         }
     }
 }
@@ -274,6 +299,7 @@ mod tests {
             operations: 1,
             wall_ns,
             cpu_ns: wall_ns / 2.0,
+            instructions: None,
             first_wall_ns: wall_ns,
             minor_faults: 3.0,
             first_minor_faults: 7,
@@ -289,6 +315,18 @@ mod tests {
 
     fn figures(row: &'static str, runs: Vec<Run>) -> RowFigures {
         RowFigures::of(&Measured { row, runs }, Clock::Wall, 0.02)
+    }
+
+    #[test]
+    fn figures_are_in_a_unit_that_can_be_read() {
+        assert_eq!(
+            [1.64, 157_289.7, 145_919_134.0].map(|ns| Clock::Cpu.text(ns)),
+            ["1.6 ns", "157.3 \u{b5}s", "145.9 ms"]
+        );
+        assert_eq!(
+            [22.14, 157_289.7, 145_919_134.0].map(|count| Clock::Instructions.text(count)),
+            ["22.1", "157.3 thousand", "145.9 million"]
+        );
     }
 
     #[test]

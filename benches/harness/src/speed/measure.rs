@@ -12,9 +12,10 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::build::Programs;
+use super::figures::Clock;
 use crate::contenders::Contender;
 use crate::runner::{self, Reason};
-use crate::{Result, interrupt};
+use crate::{Result, callgrind, interrupt};
 
 /// How often the bar is drawn again; it draws nothing where there is no terminal.
 const TICK: Duration = Duration::from_millis(250);
@@ -28,6 +29,8 @@ pub struct Plan {
     pub scale: u32,
     /// At most so many repetitions in a child.
     pub repetitions_max: u32,
+    /// Whether instructions are counted, and not only time.
+    pub clock: Clock,
 }
 
 /// One row under every contender.
@@ -102,6 +105,10 @@ impl Plan {
                 let (contender, run) = (self.contenders[index], &mut runs[index]);
                 progress.set_message(format!("{} under {}", row.name, contender.name));
                 if run.failed.is_none() && !interrupt::requested() {
+                    let child = match self.clock {
+                        Clock::Instructions => counted_child,
+                        Clock::Wall | Clock::Cpu => child,
+                    };
                     match child(contender, programs, &task, scratch) {
                         Ok(report) => run.rounds.push(report),
                         Err(reason) => run.failed = Some(reason),
@@ -139,4 +146,29 @@ fn child(
     command.arg(task).envs(contender.env.iter().copied());
     let (output, _) = runner::run(command, scratch, runner::TIMEOUT)?;
     serde_json::from_str(&output).map_err(|error| format!("its report cannot be read: {error}"))
+}
+
+/// Repetitions whose instructions are counted.
+const COUNTED: u32 = 2;
+
+/// One row in two fresh processes, one of which does more repetitions: what those take is in the report.
+fn counted_child(
+    contender: &Contender,
+    programs: &Programs,
+    task: &Task,
+    scratch: &Path,
+) -> std::result::Result<Report, Reason> {
+    let program = programs.program(contender.binary).ok_or("it did not build")?;
+    let count = |repetitions| {
+        let task = Task { repetitions, ..task.clone() };
+        let task = serde_json::to_string(&task).map_err(|error| error.to_string())?;
+        let (output, count) = callgrind::count(program, &[&task], contender.env, scratch)?;
+        let report: Report = serde_json::from_str(&output)
+            .map_err(|error| format!("its report cannot be read: {error}"))?;
+        Ok::<_, Reason>((report, count))
+    };
+    let (_, fewer) = count(1)?;
+    let (report, more) = count(1 + COUNTED)?;
+    let operations = f64::from(COUNTED) * report.operations as f64;
+    Ok(Report { instructions: Some(more.saturating_sub(fewer) as f64 / operations), ..report })
 }

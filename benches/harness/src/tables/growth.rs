@@ -4,18 +4,23 @@ use std::fmt::Write as _;
 
 use highwater_speed::rows::Group;
 
-use super::speed::time;
 use super::{align_numbers, table};
 use crate::speed::build::Programs;
 use crate::speed::contenders;
-use crate::speed::figures::RowFigures;
+use crate::speed::figures::{Clock, RowFigures};
 use crate::speed::growth::{
     IDLE_THREAD_BYTES_MAX, PROGRAM_BYTES_MAX, START_BYTES_MAX, factor, over_system, peers_factor,
 };
 use crate::text::{NONE, or_none};
 
-/// All that there is to say of these rows under these contenders.
-pub fn growth(names: &[&'static str], figures: &[RowFigures], programs: &Programs) -> String {
+/// All that there is to say of these rows under these contenders; where instructions are counted, not of memory, as in
+/// [`speed`](super::speed::speed).
+pub fn growth(
+    names: &[&'static str],
+    clock: Clock,
+    figures: &[RowFigures],
+    programs: &Programs,
+) -> String {
     let mut text = String::new();
     for (group, title) in [
         (Group::LiveBlocks, "a random one of so many live blocks replaced"),
@@ -27,18 +32,25 @@ pub fn growth(names: &[&'static str], figures: &[RowFigures], programs: &Program
         if !rows.is_empty() {
             let _ = write!(
                 text,
-                "\n{title}: time for one, and how often that of the first row\n{}\n",
-                curve(names, figures, &rows)
+                "\n{title}: {} for one, and how often that of the first row\n{}\n",
+                clock.phrase(),
+                curve(names, clock, figures, &rows)
             );
         }
     }
-    if figures.iter().any(|row| row.entry().group == Group::Memory) {
+    let measures = |row: &RowFigures| row.entry().group == Group::Memory;
+    if clock != Clock::Instructions && figures.iter().any(measures) {
         let _ = write!(text, "\nover System, KiB\n{}\n", memory(names, figures, programs));
     }
     text
 }
 
-fn curve(names: &[&'static str], figures: &[RowFigures], rows: &[&RowFigures]) -> String {
+fn curve(
+    names: &[&'static str],
+    clock: Clock,
+    figures: &[RowFigures],
+    rows: &[&RowFigures],
+) -> String {
     let heads: Vec<&str> =
         ["row"].into_iter().chain(names.iter().copied()).chain(["steepest other", ""]).collect();
     let mut table = table(&heads);
@@ -50,7 +62,7 @@ fn curve(names: &[&'static str], figures: &[RowFigures], rows: &[&RowFigures]) -
         cells.extend(names.iter().map(|name| {
             let ns = row.cell(name).map(|cell| cell.ns);
             or_none(ns.zip(factor(figures, row, name)), |(ns, factor)| {
-                format!("{} ({factor:.1})", time(ns))
+                format!("{} ({factor:.1})", clock.text(ns))
             })
         }));
         cells.push(or_none(steepest, |factor| format!("({factor:.1})")));

@@ -6,12 +6,22 @@ use highwater_speed::rows::Group;
 
 use super::{align_numbers, table};
 use crate::speed::contenders::{self, Kind};
-use crate::speed::figures::{self, Ratio, RowFigures, Target};
+use crate::speed::figures::{self, Clock, Ratio, RowFigures, Target};
 use crate::speed::measure::Measured;
 use crate::text::{NONE, mib, or_none};
 
-/// All that there is to say of these rows under these contenders.
-pub fn speed(contenders: &[&'static str], figures: &[RowFigures], targets: &[Target]) -> String {
+/// All that there is to say of these rows under these contenders. Of a program whose instructions are counted, memory says
+/// nothing: it is that of the counter.
+pub fn speed(
+    contenders: &[&'static str],
+    clock: Clock,
+    figures: &[RowFigures],
+    targets: &[Target],
+) -> String {
+    let (own, less) = match clock {
+        Clock::Instructions => ("instructions", "fewer"),
+        _ => ("time", "faster"),
+    };
     let mut text = String::new();
     for (group, name) in [(Group::Small, "small rows"), (Group::Programs, "the others")] {
         let rows: Vec<&RowFigures> =
@@ -21,15 +31,18 @@ pub fn speed(contenders: &[&'static str], figures: &[RowFigures], targets: &[Tar
         }
         let _ = write!(
             text,
-            "\n{name}: highwater's time for an operation; beside it, that time over the others' (below 1.00: faster)\n{}\n",
-            times(contenders, &rows)
+            "\n{name}: highwater's {own} for an operation; beside it, over the others' (below 1.00: {less})\n{}\n",
+            times(contenders, clock, &rows)
         );
     }
     let _ = write!(
         text,
-        "\nhighwater's time over the others', geometric means\n{}\n",
+        "\nhighwater's {own} over the others', geometric means\n{}\n",
         means(contenders, figures)
     );
+    if clock == Clock::Instructions {
+        return text;
+    }
     let _ = write!(text, "\nresident at the peak, MiB\n{}\n", memory(contenders, figures));
     let _ = write!(
         text,
@@ -60,11 +73,11 @@ fn others<'a>(contenders: &'a [&'static str]) -> impl Iterator<Item = &'static s
     contenders.iter().copied().filter(|name| contenders::kind(name) != Kind::Own)
 }
 
-fn times(contenders: &[&'static str], rows: &[&RowFigures]) -> String {
+fn times(contenders: &[&'static str], clock: Clock, rows: &[&RowFigures]) -> String {
     let heads: Vec<&str> = ["row", "highwater"]
         .into_iter()
         .chain(others(contenders))
-        .chain(["fastest other", "over it", "least to most", ""])
+        .chain(["best other", "over it", "least to most", ""])
         .collect();
     let mut table = table(&heads);
     let columns = heads.len();
@@ -72,7 +85,7 @@ fn times(contenders: &[&'static str], rows: &[&RowFigures]) -> String {
     align_numbers(&mut table, columns - 3..columns - 1);
     for row in rows {
         let mut cells = vec![row.row.to_owned()];
-        cells.push(or_none(row.cell(contenders::ALL[0].name), |cell| time(cell.ns)));
+        cells.push(or_none(row.cell(contenders::ALL[0].name), |cell| clock.text(cell.ns)));
         cells.extend(others(contenders).map(|name| or_none(row.ratio(name), median)));
         let best = row.fastest.and_then(|name| row.ratio(name));
         cells.push(row.fastest.unwrap_or(NONE).to_owned());
@@ -151,26 +164,4 @@ fn target_lines(targets: &[Target]) -> String {
         table.add_row([target.wish, reached, &target.found]);
     }
     table.trim_fmt()
-}
-
-/// Nanoseconds in the unit in which they can be read.
-pub fn time(ns: f64) -> String {
-    match ns {
-        ns if ns < 1e3 => format!("{ns:.1} ns"),
-        ns if ns < 1e6 => format!("{:.1} \u{b5}s", ns / 1e3),
-        ns => format!("{:.1} ms", ns / 1e6),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_in_a_unit_that_can_be_read() {
-        assert_eq!(
-            [1.64, 157_289.7, 145_919_134.0].map(time),
-            ["1.6 ns", "157.3 \u{b5}s", "145.9 ms"]
-        );
-    }
 }
