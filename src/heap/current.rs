@@ -52,13 +52,36 @@ impl InHand {
     }
 }
 
+/// The current pools of `N` classes. A table for each word, so that a processor's addressing finds a class's word without
+/// arithmetic.
+pub struct Currents<B, const N: usize> {
+    free: [WordPtr<B>; N],
+    bases: [WordSize; N],
+}
+
+impl<B, const N: usize> Currents<B, N> {
+    /// None.
+    pub const fn new() -> Self {
+        Self {
+            free: [const { WordPtr::new(ptr::null_mut()) }; N],
+            bases: [const { WordSize::new(NOWHERE) }; N],
+        }
+    }
+
+    /// That of the class with this index.
+    #[inline(always)]
+    pub fn of(&self, class: usize) -> Current<'_, B> {
+        Current { free: &self.free[class], base: &self.bases[class] }
+    }
+}
+
 /// The current pool of a class: all that the fast path reads and writes.
-pub struct Current<B> {
+pub struct Current<'a, B> {
     /// Free blocks of the current pool; null if there is none or it is exhausted. The owner's, or a
     /// claimer's mark for no longer than it claims: so only the fast path can meet that.
-    pub free: WordPtr<B>,
+    pub free: &'a WordPtr<B>,
     /// Where the current pool starts; [`NOWHERE`] if there is none.
-    base: WordSize,
+    base: &'a WordSize,
 }
 
 /// An address from which no block is less than a pool away: the middle of the address space, where user
@@ -68,11 +91,7 @@ pub const NOWHERE: usize = 1 << (usize::BITS - 1);
 /// What stands for a list that a claimer holds. No block is at such an address.
 const WITHHELD: usize = 1;
 
-impl<B> Current<B> {
-    pub const fn none() -> Self {
-        Self { free: WordPtr::new(ptr::null_mut()), base: WordSize::new(NOWHERE) }
-    }
-
+impl<B> Current<'_, B> {
     /// Takes the first block off the list; `next` says which is behind it. `None`: to the slow path.
     #[inline(always)]
     pub fn pop(
@@ -128,7 +147,7 @@ impl<B> Current<B> {
 
 /// A current pool that is being taken away, or was.
 pub struct Taken<'a, B> {
-    current: &'a Current<B>,
+    current: Current<'a, B>,
     /// The class's index.
     pub class: usize,
     /// Where the pool starts.
@@ -152,7 +171,7 @@ impl<B> Taken<'_, B> {
 /// owner has in hand. What it says is left afterwards was taken, and has no current pool any more.
 pub fn take_away<'a, B, const N: usize>(
     in_hand: &InHand,
-    currents: impl Iterator<Item = (usize, &'a Current<B>)>,
+    currents: impl Iterator<Item = (usize, Current<'a, B>)>,
 ) -> [Option<Taken<'a, B>>; N] {
     let mut all = [const { None }; N];
     for (place, (class, current)) in all.iter_mut().zip(currents) {

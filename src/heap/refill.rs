@@ -117,7 +117,7 @@ impl ThreadHeap {
         };
         let current = self.current(class);
         let is_current = pool.state() == State::Current;
-        let list = if is_current { &current.free } else { &pool.free };
+        let list = if is_current { current.free } else { &pool.free };
         let behind = list.get();
         if !behind.is_null() {
             // SAFETY: the collected blocks are this heap's now.

@@ -13,7 +13,7 @@ use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 
 use super::bin::{Bin, KeptEmpties};
-use super::current::{Current, InHand};
+use super::current::{Current, Currents, InHand};
 use super::inbox::{Inbox, Queued};
 use super::outbox::Outbox;
 use super::tenancy::Tenancy;
@@ -32,7 +32,7 @@ use crate::sync::word::{Word32, WordPtr, WordSize};
 pub struct ThreadHeap {
     /// First: see [`ThreadHeap::make`]; and for the shortest instruction.
     pub in_hand: InHand,
-    currents: [Current<Block>; SizeClass::COUNT],
+    currents: Currents<Block, { SizeClass::COUNT }>,
     tallies: [Tally; SizeClass::COUNT],
     bins: [Bin; SizeClass::COUNT],
     /// Remote frees held back.
@@ -68,7 +68,7 @@ impl ThreadHeap {
     pub const fn new() -> Self {
         Self {
             in_hand: InHand::new(),
-            currents: [const { Current::none() }; SizeClass::COUNT],
+            currents: Currents::new(),
             tallies: tallies(),
             bins: [const { Bin::new() }; SizeClass::COUNT],
             outbox: Outbox::new(),
@@ -141,7 +141,7 @@ impl ThreadHeap {
     pub unsafe fn push_small(&'static self, block: NonNull<u8>, class: SizeClass) {
         if !self.push_current(block, class, POOL_SMALL) {
             // SAFETY: the caller's contract.
-            unsafe { self.push_small_elsewhere(block, class) };
+            unsafe { Self::push_small_elsewhere(block, self, class) };
         }
     }
 
@@ -153,7 +153,7 @@ impl ThreadHeap {
             return false;
         }
         // SAFETY: the callers' contract: the block was given up.
-        unsafe { link::put(block.cast(), &current.free) };
+        unsafe { link::put(block.cast(), current.free) };
         true
     }
 
@@ -166,9 +166,10 @@ impl ThreadHeap {
 
     #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     #[inline(never)]
-    unsafe fn push_small_elsewhere(&'static self, block: NonNull<u8>, class: SizeClass) {
+    // The block first, where `free` has it: it need not be moved.
+    unsafe fn push_small_elsewhere(block: NonNull<u8>, heap: &'static Self, class: SizeClass) {
         // SAFETY: the callers' contract.
-        unsafe { self.push_to(Pool::of_small(block), block, class) };
+        unsafe { heap.push_to(Pool::of_small(block), block, class) };
     }
 
     /// Takes a block back that is not in the current pool: onto its own pool's list, or, if another
@@ -263,8 +264,8 @@ impl ThreadHeap {
 
     /// The current pool's part of a bin.
     #[inline(always)]
-    pub fn current(&self, class: SizeClass) -> &Current<Block> {
-        &self.currents[class.index()]
+    pub fn current(&self, class: SizeClass) -> Current<'_, Block> {
+        self.currents.of(class.index())
     }
 
     /// The current pool of a class.

@@ -12,7 +12,7 @@ use loom::thread;
 
 use super::Preemptions::AtMost;
 use super::{finds, holds};
-use crate::heap::current::{Current, InHand, take_away};
+use crate::heap::current::{Currents, InHand, take_away};
 use crate::heap::tenancy::Tenancy;
 use crate::sys::{self, Barrier};
 
@@ -38,7 +38,7 @@ impl Block {
 struct Heap {
     tenancy: Tenancy,
     in_hand: InHand,
-    currents: [Current<Block>; 2],
+    currents: Currents<Block, 2>,
     pools: [Vec<Block>; 2],
     /// The list of the first class's pool, when it is not current.
     listed: UnsafeCell<*mut Block>,
@@ -63,19 +63,20 @@ impl Heap {
         let heap = Heap {
             tenancy: Tenancy::new(),
             in_hand: InHand::new(),
-            currents: [Current::none(), Current::none()],
+            currents: Currents::new(),
             pools: blocks.map(|count| (0..count).map(|_| block()).collect()),
             listed: UnsafeCell::new(ptr::null_mut()),
         };
         // Every atomic is made before threads share it.
         heap.tenancy.reset(PASS);
         heap.in_hand.has(0);
-        for (current, pool) in heap.currents.iter().zip(&heap.pools) {
+        for (class, pool) in heap.pools.iter().enumerate() {
             let mut first = ptr::null_mut();
             for block in pool.iter().rev() {
                 block.set_next(first);
                 first = ptr::from_ref(block).cast_mut();
             }
+            let current = heap.currents.of(class);
             current.free.set(first);
             current.set_base(pool.as_ptr().addr());
         }
@@ -92,7 +93,7 @@ impl Heap {
     }
 
     fn pop_current(&self, class: usize) -> Option<NonNull<Block>> {
-        let popped = self.currents[class].pop(&self.in_hand, class, |block| {
+        let popped = self.currents.of(class).pop(&self.in_hand, class, |block| {
             sys::interruptible();
             let next = Self::block(block).next();
             sys::interruptible();
@@ -117,7 +118,7 @@ impl Heap {
     }
 
     fn push(&self, class: usize, block: NonNull<Block>) {
-        let current = &self.currents[class];
+        let current = self.currents.of(class);
         let size = self.size(class);
         loop {
             if current.holds(&self.in_hand, class, block.addr().get(), size) {
@@ -146,7 +147,7 @@ impl Heap {
 
     /// Takes the first class's pool away. Under a claim.
     fn take(&self) {
-        let taken: [_; 1] = take_away(&self.in_hand, [(0, &self.currents[0])].into_iter());
+        let taken: [_; 1] = take_away(&self.in_hand, [(0, self.currents.of(0))].into_iter());
         let [Some(taken)] = taken else { return };
         assert_eq!(taken.base, self.pools[0].as_ptr().addr());
         let mut block = taken.list;
@@ -189,7 +190,7 @@ impl Heap {
         // SAFETY: the other threads are gone.
         let listed = self.listed.with(|listed| unsafe { *listed });
         // An exchange, as loom lets a load return what another thread's store has replaced, if only a read orders the two.
-        for first in [self.currents[0].free.exchange(0), listed] {
+        for first in [self.currents.of(0).free.exchange(0), listed] {
             let mut block = first;
             while let Some(here) = NonNull::new(block) {
                 assert!(!seen.contains(&here), "a block is on one list");
