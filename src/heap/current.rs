@@ -31,9 +31,14 @@ use crate::sys;
 pub struct InHand(AtomicUsize);
 
 impl InHand {
-    /// None.
-    pub const fn new() -> Self {
-        Self(AtomicUsize::new(usize::MAX))
+    /// All bits zero.
+    pub const fn zero() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    /// Has no class in hand.
+    pub fn put_down(&self) {
+        self.0.store(usize::MAX, Relaxed);
     }
 
     /// Takes a class up. What the fast path reads and writes of it comes after.
@@ -60,7 +65,7 @@ pub struct Currents<B, const N: usize> {
 }
 
 impl<B, const N: usize> Currents<B, N> {
-    /// None.
+    /// None: all bits zero.
     pub const fn new() -> Self {
         Self {
             free: [const { WordPtr::new(ptr::null_mut()) }; N],
@@ -84,9 +89,8 @@ pub struct Current<'a, B> {
     base: &'a WordSize,
 }
 
-/// An address from which no block is less than a pool away: the middle of the address space, where user
-/// memory ends.
-pub const NOWHERE: usize = 1 << (usize::BITS - 1);
+/// An address from which no block is less than a pool away: no arena starts there, and each is larger than a pool.
+pub const NOWHERE: usize = 0;
 
 /// What stands for a list that a claimer holds. No block is at such an address.
 const WITHHELD: usize = 1;

@@ -70,6 +70,7 @@ impl Registry {
         if !core::mem::replace(&mut self.started, true) {
             sys::prepare_barrier();
             local::start();
+            ThreadHeap::start();
         }
         if let Some(heap) = NonNull::new(self.vacant) {
             // SAFETY: heaps are never freed.
@@ -78,11 +79,10 @@ impl Registry {
             self.held += 1;
             return Some(heap);
         }
-        // SAFETY: makes a whole heap, in the store's room, which is vacant.
+        // SAFETY: makes a whole heap of the store's room; none is ever taken back.
         let heap = unsafe { self.store.add_in_place(|room| ThreadHeap::make(room)) }?;
         // SAFETY: just made, never freed, and only ever used through shared references.
         let heap: &'static ThreadHeap = unsafe { heap.as_ref() };
-        heap.tenancy.reset(heap.as_owner().addr());
         heap.next.set(self.all);
         self.all = ptr::from_ref(heap).cast_mut();
         self.count += 1;

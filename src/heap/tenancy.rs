@@ -21,7 +21,7 @@ const CLAIMED: u32 = 1;
 const AWAITED: u32 = 2;
 
 /// What is no heap's pass.
-const NO_PASS: usize = 1;
+pub const NO_PASS: usize = 1;
 
 /// The words of the protocol.
 pub struct Tenancy {
@@ -42,8 +42,9 @@ pub struct Inside<'a>(&'a Tenancy);
 pub struct Claim<'a>(&'a Tenancy);
 
 impl Tenancy {
-    pub const fn new() -> Self {
-        let pass = AtomicUsize::new(NO_PASS);
+    /// All bits zero: to be [reset](Tenancy::reset).
+    pub const fn zero() -> Self {
+        let pass = AtomicUsize::new(0);
         Self { inside: AtomicU32::new(0), claimed: AtomicU32::new(FREE), pass }
     }
 

@@ -9,14 +9,13 @@
 //! and adopted by the next thread that needs one. All its fields are words that anyone may read;
 //! only the owner writes them, but for the inbox.
 
-use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 
 use super::bin::{Bin, KeptEmpties};
 use super::current::{Current, Currents, InHand};
 use super::inbox::{Inbox, Queued};
 use super::outbox::Outbox;
-use super::tenancy::Tenancy;
+use super::tenancy::{NO_PASS, Tenancy};
 use super::vacancy::Tenure;
 use super::{ledger, sweeper};
 use crate::base::class::SizeClass;
@@ -30,7 +29,7 @@ use crate::sync::word::{Word32, WordPtr, WordSize};
 /// See the module.
 #[repr(C)]
 pub struct ThreadHeap {
-    /// First: see [`ThreadHeap::make`]; and for the shortest instruction.
+    /// First, for the shortest instruction.
     pub in_hand: InHand,
     currents: Currents<Block, { SizeClass::COUNT }>,
     tallies: [Tally; SizeClass::COUNT],
@@ -57,19 +56,21 @@ pub struct ThreadHeap {
     pub vacant_next: WordPtr<ThreadHeap>,
     /// See `next`.
     pub vacant_prev: WordPtr<ThreadHeap>,
-    /// Who works on the heap. Last: see [`ThreadHeap::make`].
+    /// Who works on the heap.
     pub tenancy: Tenancy,
 }
 
 /// What a thread has that has no heap: nothing to take from, and owner of no pool.
-pub static NOBODY: ThreadHeap = ThreadHeap::new();
+pub static NOBODY: ThreadHeap = ThreadHeap::zero();
 
 impl ThreadHeap {
-    pub const fn new() -> Self {
+    /// All its bits are zero, so that `NOBODY` takes no room in a program's file: nothing to take from. Nothing can be
+    /// given to it before [`ThreadHeap::begin`].
+    const fn zero() -> Self {
         Self {
-            in_hand: InHand::new(),
+            in_hand: InHand::zero(),
             currents: Currents::new(),
-            tallies: tallies(),
+            tallies: [const { Tally::zero() }; SizeClass::COUNT],
             bins: [const { Bin::new() }; SizeClass::COUNT],
             outbox: Outbox::new(),
             inbox: Inbox::new(),
@@ -82,28 +83,33 @@ impl ThreadHeap {
             next: WordPtr::new(ptr::null_mut()),
             vacant_next: WordPtr::new(ptr::null_mut()),
             vacant_prev: WordPtr::new(ptr::null_mut()),
-            tenancy: Tenancy::new(),
+            tenancy: Tenancy::zero(),
         }
     }
 
-    /// Makes a heap, which does not pass over the stack: a thread may have a small one. Copies `NOBODY`, but for the
-    /// first word and the last ones, which threads without a heap write there.
+    /// Prepares `NOBODY`. Before any heap is made, and so before there is a block that could be freed.
+    pub fn start() {
+        NOBODY.begin(NO_PASS);
+    }
+
+    /// Makes a heap where it stays: it does not pass over the stack, as a thread may have a small one.
     ///
     /// # Safety
     ///
-    /// `room` is vacant and the caller's.
+    /// `room` is the caller's, and all its bits are zero.
     pub unsafe fn make(room: NonNull<ThreadHeap>) {
-        const FROM: usize = offset_of!(ThreadHeap, currents);
-        const TO: usize = offset_of!(ThreadHeap, tenancy);
-        const { assert!(TO + size_of::<Tenancy>() == size_of::<Self>(), "nothing is left out") };
-        // SAFETY: the caller's contract. `NOBODY` owns no pool, so that nobody writes what is copied; and no word there
-        // says where it lies.
-        unsafe {
-            (&raw mut (*room.as_ptr()).in_hand).write(InHand::new());
-            let copied = NonNull::from(&NOBODY).byte_add(FROM).cast::<u8>();
-            room.byte_add(FROM).cast().copy_from_nonoverlapping(copied, TO - FROM);
-            (&raw mut (*room.as_ptr()).tenancy).write(Tenancy::new());
+        // SAFETY: the caller's contract: as `zero` makes it.
+        let heap = unsafe { room.as_ref() };
+        heap.begin(heap.as_owner().addr());
+    }
+
+    /// Writes what is not zero. The heap's pools bear `pass`.
+    fn begin(&self, pass: usize) {
+        self.in_hand.put_down();
+        for class in SizeClass::all() {
+            self.tallies[class.index()].begin(class);
         }
+        self.tenancy.reset(pass);
     }
 
     /// A free block of `class`; `None` if the current pool has none left.
@@ -417,24 +423,21 @@ struct Tally {
     frees_left: Word32,
     /// What is left of a block's address when the part inside its pool is taken away; the upper bits
     /// are all like the highest of these. In tables by itself it would be one more line.
-    pool_mask: i32,
+    pool_mask: Word32,
 }
 
 impl Tally {
+    const fn zero() -> Self {
+        Self { frees_left: Word32::new(0), pool_mask: Word32::new(0) }
+    }
+
+    fn begin(&self, class: SizeClass) {
+        self.frees_left.set(class.capacity() as u32);
+        self.pool_mask.set((class.pool_size() as u32).wrapping_neg());
+    }
+
     #[inline(always)]
     fn pool_mask(&self) -> usize {
-        self.pool_mask as isize as usize
+        self.pool_mask.get() as i32 as isize as usize
     }
-}
-
-const fn tallies() -> [Tally; SizeClass::COUNT] {
-    let mut tallies =
-        [const { Tally { frees_left: Word32::new(0), pool_mask: 0 } }; SizeClass::COUNT];
-    let mut index = 0;
-    while let Some(class) = SizeClass::from_index(index) {
-        let frees_left = Word32::new(class.capacity() as u32);
-        tallies[index] = Tally { frees_left, pool_mask: -(class.pool_size() as i32) };
-        index += 1;
-    }
-    tallies
 }

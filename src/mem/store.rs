@@ -54,7 +54,8 @@ impl<T> Store<T> {
     ///
     /// # Safety
     ///
-    /// `make` writes a whole record into the room that it is given.
+    /// `make` makes a whole record of the room that it is given, all bits of which are zero as long as nothing was
+    /// removed from the store.
     pub unsafe fn add_in_place(&mut self, make: impl FnOnce(NonNull<T>)) -> Option<NonNull<T>> {
         let room = self.take()?;
         make(room);

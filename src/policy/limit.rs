@@ -67,10 +67,8 @@ impl SoftLimit {
     pub(crate) fn from_text(text: &[u8]) -> Option<SoftLimit> {
         let text = str::from_utf8(text).ok()?;
         if let Some(share) = text.strip_prefix("cgroup:") {
-            let share: f64 = share.parse().ok()?;
-            return (share > 0.0 && share <= 1.0)
-                .then(|| Self::cgroup(share))
-                .filter(|&limit| limit != Self::NONE);
+            let thousandths = thousandths(share).filter(|share| (1..=1000).contains(share))?;
+            return Some(SoftLimit { word: Self::SHARE + thousandths });
         }
         let shift = match text.as_bytes().last()? {
             b'K' => 10,
@@ -79,9 +77,7 @@ impl SoftLimit {
             _ => 0,
         };
         let digits = if shift == 0 { text } else { &text[..text.len() - 1] };
-        // `parse` would take a sign.
-        let number: usize =
-            digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(digits)?.parse().ok()?;
+        let number = usize::try_from(number(digits)?).ok()?;
         number.checked_mul(1 << shift).map(Self::bytes)
     }
 
@@ -105,6 +101,23 @@ impl SoftLimit {
     }
 }
 
+/// The number that these digits are, without a sign, which `parse` would take.
+fn number(digits: &str) -> Option<u64> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(digits)?.parse().ok()
+}
+
+/// The thousandths of a decimal number; less than one is left out, but not beside a whole. By integers, as the standard
+/// library's reader of floating-point numbers would add 17 KiB to every program.
+fn thousandths(decimal: &str) -> Option<u64> {
+    let (whole, part) = decimal.split_once('.').unwrap_or((decimal, "0"));
+    let (upper, rest) = part.split_at_checked(3).unwrap_or((part, "0"));
+    let [whole, part, rest] = [number(whole)?, number(upper)?, number(rest)?];
+    let part = part * 10_u64.pow(3 - upper.len() as u32);
+    let thousandths = whole.checked_mul(1000)?.checked_add(part)?;
+    // A whole one and a bit is more than one.
+    Some(thousandths + u64::from(rest > 0 && thousandths == 1000))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +139,9 @@ mod tests {
     fn a_share_of_the_cgroup_is_read() {
         assert_eq!(text("cgroup:0.9"), Some(SoftLimit::cgroup(0.9)));
         assert_eq!(text("cgroup:1"), Some(SoftLimit::cgroup(1.0)));
+        assert_eq!(text("cgroup:1.0000"), Some(SoftLimit::cgroup(1.0)));
+        assert_eq!(text("cgroup:0.25"), Some(SoftLimit::cgroup(0.25)));
+        assert_eq!(text("cgroup:00.1239"), Some(SoftLimit::cgroup(0.123)));
         assert_eq!(SoftLimit::cgroup(0.9).wish(), Wish::Cgroup(900));
     }
 
@@ -149,6 +165,15 @@ mod tests {
             "cgroup:0.0009",
             "cgroup:-0.5",
             "cgroup:1.5",
+            "cgroup:1.0001",
+            "cgroup:1.",
+            "cgroup:.9",
+            "cgroup:0.9.1",
+            "cgroup:0.9e0",
+            "cgroup:0.999é",
+            "cgroup:0.99é",
+            "cgroup:99999999999999999999",
+            "cgroup:18446744073709551.615",
             "cgroup:NaN",
             "cgroup:90%",
             "none",

@@ -61,15 +61,15 @@ impl Heap {
     fn new(blocks: [usize; 2]) -> Heap {
         let block = || Block(UnsafeCell::new(ptr::null_mut()));
         let heap = Heap {
-            tenancy: Tenancy::new(),
-            in_hand: InHand::new(),
+            tenancy: Tenancy::zero(),
+            in_hand: InHand::zero(),
             currents: Currents::new(),
             pools: blocks.map(|count| (0..count).map(|_| block()).collect()),
             listed: UnsafeCell::new(ptr::null_mut()),
         };
         // Every atomic is made before threads share it.
         heap.tenancy.reset(PASS);
-        heap.in_hand.has(0);
+        heap.in_hand.put_down();
         for (class, pool) in heap.pools.iter().enumerate() {
             let mut first = ptr::null_mut();
             for block in pool.iter().rev() {

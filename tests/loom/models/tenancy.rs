@@ -79,7 +79,7 @@ fn claimed_while_at_work(
     move || {
         sys::model_barrier(barrier);
         sys::prepare_barrier();
-        let heap = Arc::new(Heap { tenancy: Tenancy::new(), bins: UnsafeCell::new((0, 0)) });
+        let heap = Arc::new(Heap { tenancy: Tenancy::zero(), bins: UnsafeCell::new((0, 0)) });
         heap.tenancy.reset(PASS);
         let claimers: Vec<_> = (0..claimers)
             .map(|_| {

@@ -109,7 +109,7 @@ impl Heap {
         let heap = Heap {
             registry: RawLock::INIT,
             tenure: Tenure::new(),
-            tenancy: Tenancy::new(),
+            tenancy: Tenancy::zero(),
             inbox: Inbox::new(),
             pool,
             let_go: UnsafeCell::new(0),
