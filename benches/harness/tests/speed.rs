@@ -61,6 +61,41 @@ fn a_quick_run_gives_tables_a_chart_and_every_report() {
 }
 
 #[test]
+fn instructions_are_counted_where_there_is_a_counter_and_else_it_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let json = folder.path().join("results.json");
+    let output = retention(&[
+        "speed",
+        "--quick",
+        "--clock",
+        "instructions",
+        "--rows",
+        "pair-64",
+        "--contender",
+        "system",
+        "--json",
+        json.to_str().expect("UTF-8"),
+    ]);
+    let printed = text(&output.stdout);
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        assert!(!output.status.success() && printed.contains("under valgrind"), "{printed}");
+        return;
+    }
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(printed.contains("highwater's instructions for an operation"), "{printed}");
+    assert!(!printed.contains("resident"), "the counter's memory is not the program's: {printed}");
+    let results: Value =
+        serde_json::from_slice(&fs::read(&json).expect("the file is written")).expect("JSON");
+    let runs = results["rows"][0]["runs"].as_array().expect("runs");
+    assert_eq!(runs.len(), 2);
+    for run in runs {
+        // No path is shorter than ten instructions, and none of a small block takes thousands, optimised or not.
+        let count = run["rounds"][0]["instructions"].as_f64().expect("a count");
+        assert!((10.0..5000.0).contains(&count), "{run}");
+    }
+}
+
+#[test]
 fn a_wrong_row_is_answered_with_the_right_ones() {
     let output = retention(&["speed", "--rows", "pairs"]);
     assert_eq!(output.status.code(), Some(2));

@@ -140,12 +140,10 @@ fn child(
     task: &Task,
     scratch: &Path,
 ) -> std::result::Result<Report, Reason> {
-    let program = programs.program(contender.binary).ok_or("it did not build")?;
-    let task = serde_json::to_string(task).map_err(|error| error.to_string())?;
-    let mut command = Command::new(program);
-    command.arg(task).envs(contender.env.iter().copied());
+    let mut command = Command::new(program(contender, programs)?);
+    command.arg(text(task)?).envs(contender.env.iter().copied());
     let (output, _) = runner::run(command, scratch, runner::TIMEOUT)?;
-    serde_json::from_str(&output).map_err(|error| format!("its report cannot be read: {error}"))
+    report(&output)
 }
 
 /// Repetitions whose instructions are counted.
@@ -158,17 +156,29 @@ fn counted_child(
     task: &Task,
     scratch: &Path,
 ) -> std::result::Result<Report, Reason> {
-    let program = programs.program(contender.binary).ok_or("it did not build")?;
+    let program = program(contender, programs)?;
     let count = |repetitions| {
-        let task = Task { repetitions, ..task.clone() };
-        let task = serde_json::to_string(&task).map_err(|error| error.to_string())?;
-        let (output, count) = callgrind::count(program, &[&task], contender.env, scratch)?;
-        let report: Report = serde_json::from_str(&output)
-            .map_err(|error| format!("its report cannot be read: {error}"))?;
-        Ok::<_, Reason>((report, count))
+        let task = text(&Task { repetitions, ..task.clone() })?;
+        callgrind::count(program, &[&task], contender.env, scratch)
     };
     let (_, fewer) = count(1)?;
-    let (report, more) = count(1 + COUNTED)?;
+    let (output, more) = count(1 + COUNTED)?;
+    let report = report(&output)?;
     let operations = f64::from(COUNTED) * report.operations as f64;
     Ok(Report { instructions: Some(more.saturating_sub(fewer) as f64 / operations), ..report })
+}
+
+fn program<'a>(
+    contender: &Contender,
+    programs: &'a Programs,
+) -> std::result::Result<&'a Path, Reason> {
+    programs.program(contender.binary).ok_or_else(|| "it did not build".to_owned())
+}
+
+fn text(task: &Task) -> std::result::Result<String, Reason> {
+    serde_json::to_string(task).map_err(|error| error.to_string())
+}
+
+fn report(output: &str) -> std::result::Result<Report, Reason> {
+    serde_json::from_str(output).map_err(|error| format!("its report cannot be read: {error}"))
 }
