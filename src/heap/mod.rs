@@ -34,6 +34,7 @@ mod span_kept;
 pub mod surplus;
 pub mod sweep;
 pub mod sweeper;
+mod tally;
 pub mod tenancy;
 pub mod thread_heap;
 pub mod trim;

@@ -15,6 +15,7 @@ use super::bin::{Bin, KeptEmpties};
 use super::current::{Current, Currents, InHand};
 use super::inbox::{Inbox, Queued};
 use super::outbox::Outbox;
+use super::tally::Tally;
 use super::tenancy::{NO_PASS, Tenancy};
 use super::vacancy::Tenure;
 use super::{ledger, sweeper};
@@ -89,7 +90,8 @@ impl ThreadHeap {
 
     /// Prepares `NOBODY`. Before any heap is made, and so before there is a block that could be freed.
     pub fn start() {
-        NOBODY.begin(NO_PASS);
+        // SAFETY: no thread has a block yet.
+        unsafe { NOBODY.begin(NO_PASS) };
     }
 
     /// Makes a heap where it stays: it does not pass over the stack, as a thread may have a small one.
@@ -98,16 +100,23 @@ impl ThreadHeap {
     ///
     /// `room` is the caller's, and all its bits are zero.
     pub unsafe fn make(room: NonNull<ThreadHeap>) {
-        // SAFETY: the caller's contract: as `zero` makes it.
-        let heap = unsafe { room.as_ref() };
-        heap.begin(heap.as_owner().addr());
+        // SAFETY: the caller's contract: as `zero` makes it, and the caller's.
+        unsafe {
+            let heap = room.as_ref();
+            heap.begin(heap.as_owner().addr());
+        }
     }
 
     /// Writes what is not zero. The heap's pools bear `pass`.
-    fn begin(&self, pass: usize) {
+    ///
+    /// # Safety
+    ///
+    /// No other thread has the heap yet, or a block that it could free as if it had.
+    unsafe fn begin(&self, pass: usize) {
         self.in_hand.put_down();
         for class in SizeClass::all() {
-            self.tallies[class.index()].begin(class);
+            // SAFETY: the caller's contract.
+            unsafe { self.tallies[class.index()].begin(class) };
         }
         self.tenancy.reset(pass);
     }
@@ -133,7 +142,7 @@ impl ThreadHeap {
     pub unsafe fn push(&'static self, block: NonNull<u8>, class: SizeClass) {
         if !self.push_current(block, class, class.pool_size()) {
             // SAFETY: the caller's contract.
-            unsafe { self.push_elsewhere(block, class) };
+            unsafe { Self::push_elsewhere(block, self, class) };
         }
     }
 
@@ -163,16 +172,16 @@ impl ThreadHeap {
         true
     }
 
+    // What is handed on comes in the same order from `free` on, the block first: nothing need be moved.
     #[inline(never)]
-    unsafe fn push_elsewhere(&'static self, block: NonNull<u8>, class: SizeClass) {
-        let pool = Pool::starting(block.addr().get() & self.tallies[class.index()].pool_mask());
+    unsafe fn push_elsewhere(block: NonNull<u8>, heap: &'static Self, class: SizeClass) {
+        let pool = Pool::starting(block.addr().get() & heap.tallies[class.index()].pool_mask());
         // SAFETY: the callers' contract; the record is the block's pool's.
-        unsafe { self.push_to(pool, block, class) };
+        unsafe { heap.push_to(pool, block, class) };
     }
 
     #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     #[inline(never)]
-    // The block first, where `free` has it: it need not be moved.
     unsafe fn push_small_elsewhere(block: NonNull<u8>, heap: &'static Self, class: SizeClass) {
         // SAFETY: the callers' contract.
         unsafe { heap.push_to(Pool::of_small(block), block, class) };
@@ -190,7 +199,7 @@ impl ThreadHeap {
         let pool = unsafe { pool.as_ref() };
         if !self.try_enter(pool.owner()) {
             // SAFETY: the caller's contract.
-            return unsafe { self.push_outside(pool, block, class) };
+            return unsafe { Self::push_outside(block, self, class, pool) };
         }
         // SAFETY: the caller gave the block up.
         unsafe { link::put(block.cast(), &pool.free) };
@@ -198,7 +207,7 @@ impl ThreadHeap {
         let countdown = u32::from(pool.countdown.get()) - 1;
         pool.countdown.set(countdown as u16);
         if countdown == 0 {
-            return self.push_on(pool, class);
+            return Self::push_on(pool, self, class);
         }
         if self.count_down(class) {
             return self.push_and_publish(class);
@@ -218,14 +227,14 @@ impl ThreadHeap {
     /// The rest of [`ThreadHeap::push_to`] when the pool must move on to another list.
     #[cold]
     #[inline(never)]
-    fn push_on(&'static self, pool: &'static Pool, class: SizeClass) {
-        let inside = self.resume();
+    fn push_on(pool: &'static Pool, heap: &'static Self, class: SizeClass) {
+        let inside = heap.resume();
         // First of all: what follows may settle the class, which must not find a countdown of 0.
-        if self.count_down(class) {
-            self.a_pools_worth(class);
+        if heap.count_down(class) {
+            heap.a_pools_worth(class);
         }
-        self.relist_after_frees(pool, class, 0);
-        self.unpin_if_due();
+        heap.relist_after_frees(pool, class, 0);
+        heap.unpin_if_due();
         drop(inside);
         sweeper::nudge();
     }
@@ -254,18 +263,18 @@ impl ThreadHeap {
     #[cold]
     #[inline(never)]
     unsafe fn push_outside(
-        &'static self,
-        pool: &'static Pool,
         block: NonNull<u8>,
+        heap: &'static Self,
         class: SizeClass,
+        pool: &'static Pool,
     ) {
-        if pool.owner() != self.as_owner() {
+        if pool.owner() != heap.as_owner() {
             // SAFETY: the caller's contract; the pool is not this heap's.
-            return unsafe { super::local::free_remote(self, block, pool, class) };
+            return unsafe { super::local::free_remote(heap, block, pool, class) };
         }
-        self.renew();
+        heap.renew();
         // SAFETY: the caller's contract.
-        unsafe { self.push(block, class) };
+        unsafe { heap.push(block, class) };
     }
 
     /// The current pool's part of a bin.
@@ -413,31 +422,5 @@ impl Queued for Pool {
     #[inline(always)]
     fn link(&self) -> &WordPtr<Pool> {
         &self.queue_next
-    }
-}
-
-/// What a free to a pool that is not current needs of its class, on one cache line.
-struct Tally {
-    /// Frees but for those to current pools, until they are published; counts down from one pool's
-    /// capacity.
-    frees_left: Word32,
-    /// What is left of a block's address when the part inside its pool is taken away; the upper bits
-    /// are all like the highest of these. In tables by itself it would be one more line.
-    pool_mask: Word32,
-}
-
-impl Tally {
-    const fn zero() -> Self {
-        Self { frees_left: Word32::new(0), pool_mask: Word32::new(0) }
-    }
-
-    fn begin(&self, class: SizeClass) {
-        self.frees_left.set(class.capacity() as u32);
-        self.pool_mask.set((class.pool_size() as u32).wrapping_neg());
-    }
-
-    #[inline(always)]
-    fn pool_mask(&self) -> usize {
-        self.pool_mask.get() as i32 as isize as usize
     }
 }
