@@ -13,9 +13,9 @@ use crate::base::geometry::{SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPANS_KEPT_LEAS
 use crate::mem::arena::Taken;
 use crate::mem::arena_set::{ARENAS, ArenaSet};
 use crate::mem::pool::Pool;
-use crate::sync::lock::{Mutex, RawLock};
+use crate::sync::lock::{Mutex, MutexGuard, RawLock};
 
-/// Freed spans that are kept. Rank 3: taken with no lock held but the sweeps'.
+/// Freed spans that are kept. Rank 3: taken with no lock held, or under the arenas (rank 2).
 static KEPT: Mutex<KeptSpans> =
     Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, KeptSpans::new());
 
@@ -94,7 +94,7 @@ pub unsafe fn free(start: NonNull<u8>) {
         give_back_over(slots_max);
     } else {
         // SAFETY: the span is the caller's, so its slots are.
-        unsafe { give(span, Age::Any, publish) };
+        unsafe { give(ARENAS.lock(), span, Age::Any, publish) };
         surplus::large_freed(slots * SLOT_SIZE);
     }
     sweeper::nudge();
@@ -103,10 +103,12 @@ pub unsafe fn free(start: NonNull<u8>) {
 /// Gives kept spans back until no more than `slots_max` slots are kept.
 fn give_back_over(slots_max: usize) {
     while span_kept::bytes() > slots_max.saturating_mul(SLOT_SIZE) {
+        // Under both locks, here and below: a forked child finds the span kept or its slots free.
+        let arenas = ARENAS.lock();
         let Some(span) = KEPT.lock().take_over(slots_max) else { return };
         let slots = span.slots();
         // SAFETY: off its list, and nobody's.
-        unsafe { give(span, Age::Any, || ()) };
+        unsafe { give(arenas, span, Age::Any, || ()) };
         surplus::large_freed(slots * SLOT_SIZE);
     }
 }
@@ -117,10 +119,14 @@ fn give_back_over(slots_max: usize) {
 /// # Safety
 ///
 /// Nobody uses the span, and it is on no list.
-unsafe fn give(span: &'static Pool, age: Age, publish: impl FnOnce()) -> usize {
+unsafe fn give(
+    mut arenas: MutexGuard<'_, ArenaSet>,
+    span: &'static Pool,
+    age: Age,
+    publish: impl FnOnce(),
+) -> usize {
     let (start, slots) = (span.start(), span.slots());
     surplus::gave_up(Taker::Span, slots * SLOT_SIZE);
-    let mut arenas = ARENAS.lock();
     publish();
     span.close();
     let empty_kept = config::retention().arenas_empty_kept();
@@ -171,6 +177,7 @@ pub fn give_back_kept(age: Age) -> Swept {
         return swept;
     }
     loop {
+        let arenas = ARENAS.lock();
         let mut kept = KEPT.lock();
         let span = if age == Age::Any { kept.take_over(0) } else { kept.take_seen() };
         let Some(span) = span else {
@@ -179,7 +186,7 @@ pub fn give_back_kept(age: Age) -> Swept {
         };
         drop(kept);
         // SAFETY: off its list, and nobody's.
-        swept.bytes += unsafe { give(span, age, || ()) };
+        swept.bytes += unsafe { give(arenas, span, age, || ()) };
     }
 }
 
