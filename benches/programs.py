@@ -2,10 +2,14 @@
 """Real programs under preloaded allocators: processor time, elapsed time, largest resident memory.
 
     cargo preload && benches/programs.py [--rounds 5] [--only python,gcc] [--allocators highwater,mimalloc,glibc]
+    cargo preload && benches/programs.py --clock instructions --rounds 1 --allocators highwater,mimalloc
 
-Debian: apt-get install libmimalloc2.0 redis-server redis-tools lua5.4 ghostscript z3 sqlite3 jq perl git gcc g++.
-Rounds are interleaved: each program under each allocator, then again. The tables show medians; the ratio is to
-the second allocator's. Processor time is that of all processes and threads of a program, the allocator's own too.
+Debian: apt-get install libmimalloc2.0 redis-server redis-tools lua5.4 ghostscript z3 sqlite3 jq perl git gcc g++ valgrind.
+Rounds are interleaved: each program under each allocator, then again. The tables show medians. A ratio is to the
+second allocator's figure of the same round, and the median of the rounds' ratios, as a shared processor may be twice as
+fast from one minute to the next; least and most of them stand beside it. Processor time is that of all processes and
+threads of a program, the allocator's own too. Instructions are those of all its processes in user code, in millions,
+counted by valgrind: they take twenty times as long, and are the same on every day; caches and the kernel are in none.
 """
 
 import argparse
@@ -158,14 +162,27 @@ PROGRAMS = {
 }
 
 
-def run(command, library, folder):
-    """Processor and elapsed seconds, and the largest resident set of one process, in MiB."""
+COUNTED = ["valgrind", "--quiet", "--soname-synonyms=somalloc=nouserintercepts", "--tool=cachegrind", "--cache-sim=no",
+           "--trace-children=yes"]
+
+
+def instructions(folder):
+    """Millions of instructions that the processes counted wrote down in `folder`."""
+    summaries = [file.read_text().splitlines()[-1] for file in folder.iterdir()]
+    return sum(int(line.removeprefix("summary:")) for line in summaries) / 1e6
+
+
+def run(command, library, folder, counted):
+    """Processor seconds, or, `counted`, instructions in millions; elapsed seconds; and the largest resident set of one
+    process, in MiB."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HIGHWATER_")}
     environment.update(LC_ALL="C", PYTHONHASHSEED="0")
     if library:
         environment["LD_PRELOAD"] = library
+    counts = Path(tempfile.mkdtemp(dir=folder)) if counted else None
+    prefix = COUNTED + [f"--cachegrind-out-file={counts}/%p"] if counted else []
     started = time.monotonic()
-    process = subprocess.Popen(["bash", "-c", command], cwd=folder, env=environment,
+    process = subprocess.Popen([*prefix, "bash", "-c", command], cwd=folder, env=environment,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -173,7 +190,8 @@ def run(command, library, folder):
     process.returncode = status
     if status != 0:
         sys.exit(f"{command!r} under {library or 'glibc'}: status {status}\n{errors.decode()}")
-    return usage.ru_utime + usage.ru_stime, elapsed, usage.ru_maxrss / 1024
+    cost = instructions(counts) if counted else usage.ru_utime + usage.ru_stime
+    return cost, elapsed, usage.ru_maxrss / 1024
 
 
 def main():
@@ -181,9 +199,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=",".join(PROGRAMS))
     parser.add_argument("--allocators", default="highwater,mimalloc,glibc")
+    parser.add_argument("--clock", choices=["cpu", "instructions"], default="cpu")
     arguments = parser.parse_args()
     allocators = arguments.allocators.split(",")
     programs = arguments.only.split(",")
+    counted = arguments.clock == "instructions"
     for name in allocators:
         if LIBRARIES[name] and not Path(LIBRARIES[name]).exists():
             sys.exit(f"{LIBRARIES[name]} is missing; see --help")
@@ -196,31 +216,37 @@ def main():
             for program in programs:
                 order = allocators[turn % len(allocators):] + allocators[:turn % len(allocators)]
                 for name in order:
-                    measured[program, name].append(run(PROGRAMS[program], LIBRARIES[name], folder))
+                    measured[program, name].append(run(PROGRAMS[program], LIBRARIES[name], folder, counted))
     finally:
         shutil.rmtree(folder)
-    report(programs, allocators, measured)
+    report(programs, allocators, measured, "M" if counted else "s")
 
 
-def report(programs, allocators, measured):
+def report(programs, allocators, measured, unit):
     def median(program, name, column):
         return statistics.median(row[column] for row in measured[program, name])
 
+    def paired(program, column):
+        pairs = zip(measured[program, first], measured[program, second])
+        return sorted(one[column] / other[column] for one, other in pairs)
+
     first, second = allocators[0], allocators[min(1, len(allocators) - 1)]
-    titles = [f"{name}, s" for name in allocators] + ["ratio", "elapsed"] + [f"{name}, MiB" for name in allocators]
+    titles = [f"{name}, {unit}" for name in allocators] + ["ratio", "least to most", "elapsed"]
+    titles += [f"{name}, MiB" for name in allocators]
     print("| program | " + " | ".join(titles) + " |")
     print("|---|" + "---|" * len(titles))
-    ratios = {0: [], 1: []}
+    ratios, elapsed = [], []
     for program in programs:
+        rounds = paired(program, 0)
+        ratios.append(statistics.median(rounds))
+        elapsed.append(statistics.median(paired(program, 1)))
         cells = [f"{median(program, name, 0):.2f}" for name in allocators]
-        for column in ratios:
-            ratios[column].append(median(program, first, column) / median(program, second, column))
-            cells.append(f"{ratios[column][-1]:.2f}")
+        cells += [f"{ratios[-1]:.2f}", f"{rounds[0]:.2f} to {rounds[-1]:.2f}", f"{elapsed[-1]:.2f}"]
         cells += [f"{median(program, name, 2):.0f}" for name in allocators]
         print(f"| {program} | " + " | ".join(cells) + " |")
-    mean = {column: exp(sum(map(log, values)) / len(values)) for column, values in ratios.items()}
+    mean, mean_elapsed = (exp(sum(map(log, values)) / len(values)) for values in (ratios, elapsed))
     empty = " | ".join("" for _ in allocators)
-    print(f"| geometric mean | {empty} | {mean[0]:.3f} | {mean[1]:.3f} | {empty} |")
+    print(f"| geometric mean | {empty} | {mean:.3f} | | {mean_elapsed:.3f} | {empty} |")
 
 
 if __name__ == "__main__":
