@@ -3,7 +3,8 @@
 use core::ptr::{self, NonNull};
 
 use super::link::{self, Link};
-use crate::base::geometry::POOL_SMALL;
+use crate::base::geometry::{POOL_SMALL, SLOT_SIZE};
+use crate::sync::atomic::{Ordering::SeqCst, compiler_fence};
 use crate::sys::poison;
 
 /// A free block. At least as large as a link, aligned to eight.
@@ -134,6 +135,31 @@ pub fn expect(block: *mut Block) {
         core::arch::asm!("prfm pstl1keep, [{}]", in(reg) _address, options(nomem, nostack, preserves_flags));
     }
 }
+
+/// Fills the `size` bytes from `start` with zeros. Those that end where an OS page does: the last line by itself.
+///
+/// Else the processor's string store comes to the page's end, and looks up the page behind. Behind the last block that was
+/// ever in use is one that nobody has touched, so it looks long, and for nothing: for blocks of 4 KiB, one after the other,
+/// 118 ns in place of 49 (`docs/benchmarks.md`, "Zeroed blocks").
+///
+/// # Safety
+///
+/// The bytes are the caller's to write.
+#[inline(always)]
+pub unsafe fn zero(start: *mut u8, size: usize) {
+    let ends_a_page = start.addr().wrapping_add(size).is_multiple_of(SLOT_SIZE);
+    let most = if size >= SLOT_SIZE && ends_a_page { size - LAST_LINE } else { size };
+    // SAFETY: the caller's contract, here and below.
+    unsafe { start.write_bytes(0, most) };
+    if most < size {
+        // The compiler would make one of the two again.
+        compiler_fence(SeqCst);
+        unsafe { start.add(most).write_bytes(0, LAST_LINE) };
+    }
+}
+
+/// Bytes, so few that no string store is used for them.
+const LAST_LINE: usize = 64;
 
 /// No block.
 pub const NONE: *mut Block = ptr::null_mut();

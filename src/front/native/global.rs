@@ -8,6 +8,7 @@ use super::{door, settings};
 use crate::base::class::SizeClass;
 use crate::base::geometry::RETURN_AFTER_MS;
 use crate::heap::{config, large, limit, local, span, sweeper, trim, watch};
+use crate::mem::block;
 use crate::policy::limit::SoftLimit;
 use crate::policy::retention::Retention;
 use crate::sys::{self, poison};
@@ -150,14 +151,25 @@ impl Highwater {
     /// As [`Highwater::serve`], all bytes zero.
     #[inline(always)]
     pub(super) fn serve_zeroed(&self, layout: Layout) -> *mut u8 {
-        let (block, zero) = match SizeClass::inlined(layout.size(), layout.align()) {
-            Some(_) => (self.serve(layout), false),
-            None => self.alloc_more(layout),
+        let Some(class) = SizeClass::inlined(layout.size(), layout.align()) else {
+            return self.alloc_zeroed_more(layout);
         };
-        poison::open(block, layout.size());
-        if !zero && !block.is_null() {
+        let block = poison::open(self.serve_pooled(class), layout.size());
+        if !block.is_null() {
             // SAFETY: a block of at least this size, just allocated.
             unsafe { block.write_bytes(0, layout.size()) };
+        }
+        block
+    }
+
+    /// As [`Highwater::alloc_more`], all bytes zero.
+    #[inline(never)]
+    fn alloc_zeroed_more(&self, layout: Layout) -> *mut u8 {
+        let (block, is_zero) = self.alloc_more(layout);
+        poison::open(block, layout.size());
+        if !is_zero && !block.is_null() {
+            // SAFETY: a block of at least this size, just allocated.
+            unsafe { block::zero(block, layout.size()) };
         }
         block
     }

@@ -11,6 +11,7 @@ use crate::base::geometry::SLOT_SIZE;
 use crate::base::malloc_class::MALLOC_ALIGN;
 use crate::heap::{large, local, span};
 use crate::mem::arena_map;
+use crate::mem::block;
 use crate::mem::find::{Found, find};
 use crate::mem::pool::Pool;
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -40,13 +41,23 @@ pub fn allocate(size: usize) -> *mut u8 {
 /// As [`allocate`], all bytes zero.
 #[inline(always)]
 pub fn allocate_zeroed(size: usize) -> *mut u8 {
-    let (block, zero) = match SizeClass::malloced(size) {
-        Some(_) => (allocate(size), false),
-        None => allocate_at(size, MALLOC_ALIGN),
-    };
-    if !zero && !block.is_null() {
+    if SizeClass::malloced(size).is_none() {
+        return allocate_zeroed_more(size);
+    }
+    let block = allocate(size);
+    if !block.is_null() {
         // SAFETY: a block of at least this size, just allocated.
         unsafe { block.write_bytes(0, size) };
+    }
+    block
+}
+
+#[inline(never)]
+fn allocate_zeroed_more(size: usize) -> *mut u8 {
+    let (block, is_zero) = allocate_at(size, MALLOC_ALIGN);
+    if !is_zero && !block.is_null() {
+        // SAFETY: as above.
+        unsafe { block::zero(block, size) };
     }
     block
 }
