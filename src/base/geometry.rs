@@ -121,8 +121,11 @@ pub const SURPLUS_SLOTS: usize = 64;
 /// each, or as much of something else. 64 to 512: so that no caller waits for a millisecond.
 pub const STEP_PAGES: usize = 256;
 
-/// OS pages of a large block that one step unmaps: together they cost an eighth of what they cost by and by.
-pub const STEP_UNMAP_PAGES: usize = 8 * STEP_PAGES;
+/// OS pages of a large block that are unmapped together, at what one costs that is given back by itself.
+pub const PAGES_UNMAPPED: usize = 8;
+
+/// OS pages of a large block that one step unmaps.
+pub const STEP_UNMAP_PAGES: usize = PAGES_UNMAPPED * STEP_PAGES;
 
 /// Bytes of a large block up to which its surplus is unmapped by who frees it: a millisecond or somewhat more, a tenth of what
 /// its first touches took, and nothing of it is there any more when its last user goes on. What is larger goes in steps. Less

@@ -4,7 +4,7 @@ use super::sweep::{self, Age, sweep_all};
 use super::thread_heap::ThreadHeap;
 use super::{config, large_return, local, span};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{CURRENTS_A_STEP, STEP_PAGES};
+use crate::base::geometry::{CURRENTS_A_STEP, PAGES_UNMAPPED, STEP_PAGES};
 use crate::mem::arena_set::ARENAS;
 use crate::sys;
 
@@ -54,21 +54,24 @@ impl Round {
         if !self.begun {
             self.given += span::give_back_kept(Age::Any).bytes;
         }
+        let page_size = sys::page_size();
         // Whole mappings are the cheapest to give back, then free slots, which lie together: a sweep may
-        // come to them late.
+        // come to them late. What they cost the sweep has less.
         let mut given = large_return::give_back_some(enough);
+        let mut work = (STEP_PAGES + more).saturating_sub(given / page_size / PAGES_UNMAPPED);
         if given < enough && rung.waits() {
-            let (page_size, left) = (sys::page_size(), enough - given);
-            let pages = left.div_ceil(page_size).min(STEP_PAGES + more);
-            given += ARENAS.lock().purge_idle(pages) * page_size;
+            let wanted = (enough - given).div_ceil(page_size);
+            let purged = ARENAS.lock().purge_idle(wanted.min(work));
+            given += purged * page_size;
+            work -= purged;
         }
         let own = local::own();
         if !own.is_nobody() {
             given += own.give_back_currents(&mut self.class);
         }
         let mut stepped = Stepped::More;
-        if given < enough {
-            stepped = match sweep::step_any(!self.begun, enough - given, STEP_PAGES + more) {
+        if given < enough && work > 0 {
+            stepped = match sweep::step_any(!self.begun, enough - given, work) {
                 None => Stepped::Busy,
                 Some(step) => {
                     self.begun = true;
