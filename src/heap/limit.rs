@@ -10,7 +10,8 @@
 use super::trim::{Round, Stepped};
 use super::{config, large, ledger};
 use crate::base::geometry::{
-    ARENA_SIZE, LIMIT_LOOK_MAX, LIMIT_LOOK_MIN, LIMIT_READ_EVERY_MS, SLOT_SIZE,
+    ARENA_SIZE, CLAIM_STEP_PAGES, LIMIT_LOOK_MAX, LIMIT_READ_EVERY_MS, SLOT_SIZE, STEP_PAGES,
+    STEP_REST_US,
 };
 use crate::mem::arena_set::ARENAS;
 use crate::policy::limit::{SoftLimit, Wish};
@@ -96,25 +97,39 @@ pub fn grew(bytes: usize) {
 /// gathered, and gives back what can be if that is above the limit. With no lock held and outside slow paths.
 #[inline]
 pub fn hand_out(bytes: usize, fresh: usize) {
-    let look_after = LOOK_AFTER.load(Relaxed);
-    if look_after != 0 && PASSED.fetch_add(bytes, Relaxed).saturating_add(bytes) >= look_after {
-        make_room(fresh);
+    if passes(bytes) {
+        make_room(bytes, fresh);
     }
 }
 
-/// Gives back some of what can be if `bytes` more would be above the limit, unless that is known to be in
-/// vain: a step, and more if so much is above it that steps would not keep up. With no lock held and outside
-/// slow paths.
+/// Counts bytes that are about to be handed out. Whether it is time to look.
+#[inline]
+fn passes(bytes: usize) -> bool {
+    let look_after = LOOK_AFTER.load(Relaxed);
+    look_after != 0 && PASSED.fetch_add(bytes, Relaxed).saturating_add(bytes) >= look_after
+}
+
+/// Gives back some of what can be if `fresh` bytes more would be above the limit, unless that is known to be in
+/// vain: one step. Who waited for another's has had that, unless there is to be one again. With no lock held and
+/// outside slow paths.
 #[cold]
 #[inline(never)]
-fn make_room(bytes: usize) {
-    WATCH.lock().make_room(bytes);
+fn make_room(bytes: usize, fresh: usize) {
+    let work = STEP_PAGES + fresh / sys::page_size();
+    if let Some(mut watch) = WATCH.try_lock() {
+        watch.make_room(fresh, work);
+        return;
+    }
+    let mut watch = WATCH.lock();
+    if passes(bytes) {
+        watch.make_room(fresh, work);
+    }
 }
 
 /// Gives back until nothing is above the limit, or nothing can be given back. With no lock held and outside slow
 /// paths.
 pub fn make_all_room() {
-    while WATCH.lock().make_room(0) {}
+    while WATCH.lock().make_room(0, STEP_PAGES) {}
 }
 
 /// For the sweeper, with no lock held: as [`make_all_room`], if a limit is asked for and no other thread looks. What
@@ -122,8 +137,12 @@ pub fn make_all_room() {
 pub fn tend() {
     while LOOK_AFTER.load(Relaxed) != 0
         && let Some(mut watch) = WATCH.try_lock()
-        && watch.make_room(0)
-    {}
+        && watch.make_room(0, CLAIM_STEP_PAGES)
+    {
+        drop(watch);
+        // As in `sweep_old`: an owner that waits for its heap comes first.
+        sys::sleep_us(STEP_REST_US);
+    }
 }
 
 /// Looks, if a limit is asked for and no other thread looks: steps are taken back while nothing
@@ -177,8 +196,8 @@ impl Watch {
         Some(resident)
     }
 
-    /// A step of giving back, if that is called for. Whether more steps are to follow.
-    fn make_room(&mut self, bytes: usize) -> bool {
+    /// A step of giving back, of about `work` OS pages, if that is called for. Whether more steps are to follow.
+    fn make_room(&mut self, bytes: usize, work: usize) -> bool {
         let Some(resident) = self.look(bytes) else { return false };
         let limit = self.limit;
         if !pressure::is_short(limit, resident, bytes)
@@ -188,19 +207,13 @@ impl Watch {
             return false;
         }
         PURGES.fetch_add(1, Relaxed);
-        let (enough, more) = (pressure::enough(limit, resident, bytes), bytes / sys::page_size());
-        let (mut given, mut stepped) = self.round.step(enough, more);
-        // Better a caller that waits than a program that is killed.
-        while stepped == Stepped::More && pressure::is_far_above(limit, self.resident()) {
-            (given, stepped) = self.round.step(enough, more);
-        }
-        self.look(0);
+        let (given, stepped) = self.round.step(pressure::enough(limit, resident, bytes), work);
+        let resident = self.look(0).unwrap_or(0);
         if stepped == Stepped::Over {
             self.left.tried(limit, self.round.given, loose_bytes());
             self.round = Round::new();
         } else {
-            // Half of what this step gave back may be handed out before the next one.
-            LOOK_AFTER.fetch_min((given / 2).max(LIMIT_LOOK_MIN / 2), Relaxed);
+            LOOK_AFTER.fetch_min(pressure::step_after(limit, resident, given), Relaxed);
         }
         stepped == Stepped::More
     }

@@ -4,7 +4,7 @@ use super::sweep::{self, Age, sweep_all};
 use super::thread_heap::ThreadHeap;
 use super::{config, large_return, local, span};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{CURRENTS_A_STEP, PAGES_UNMAPPED, STEP_PAGES};
+use crate::base::geometry::{CURRENTS_A_STEP, PAGES_UNMAPPED};
 use crate::mem::arena_set::ARENAS;
 use crate::sys;
 
@@ -44,9 +44,9 @@ impl Round {
         Round { class: 0, begun: false, given: 0 }
     }
 
-    /// One step: gives back until it is `enough` bytes, or a step's work and `more` OS pages are done. Bytes given
-    /// back, and what is next.
-    pub fn step(&mut self, enough: usize, more: usize) -> (usize, Stepped) {
+    /// One step: gives back until it is `enough` bytes, or the `work` of so many OS pages is done. Bytes given back, and
+    /// what is next.
+    pub fn step(&mut self, enough: usize, mut work: usize) -> (usize, Stepped) {
         let rung = config::retention();
         if !rung.classes_share() {
             return (0, Stepped::Over);
@@ -58,7 +58,7 @@ impl Round {
         // Whole mappings are the cheapest to give back, then free slots, which lie together: a sweep may
         // come to them late. What they cost the sweep has less.
         let mut given = large_return::give_back_some(enough);
-        let mut work = (STEP_PAGES + more).saturating_sub(given / page_size / PAGES_UNMAPPED);
+        work = work.saturating_sub(given / page_size / PAGES_UNMAPPED);
         if given < enough && rung.waits() {
             let wanted = (enough - given).div_ceil(page_size);
             let purged = ARENAS.lock().purge_idle(wanted.min(work));

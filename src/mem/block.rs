@@ -149,11 +149,12 @@ pub fn expect(block: *mut Block) {
 pub unsafe fn zero(start: *mut u8, size: usize) {
     let ends_a_page = start.addr().wrapping_add(size).is_multiple_of(SLOT_SIZE);
     let most = if size >= SLOT_SIZE && ends_a_page { size - LAST_LINE } else { size };
-    // SAFETY: the caller's contract, here and below.
+    // SAFETY: the caller's contract.
     unsafe { start.write_bytes(0, most) };
     if most < size {
         // The compiler would make one of the two again.
         compiler_fence(SeqCst);
+        // SAFETY: the caller's contract.
         unsafe { start.add(most).write_bytes(0, LAST_LINE) };
     }
 }

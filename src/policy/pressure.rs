@@ -90,9 +90,11 @@ pub fn is_short(limit: usize, resident: usize, wanted: usize) -> bool {
     resident.saturating_add(wanted).saturating_add(look_near(limit)) > limit
 }
 
-/// Whether so much is resident above the limit that giving back in steps does not keep up.
-pub fn is_far_above(limit: usize, resident: usize) -> bool {
-    resident > limit.saturating_add(limit / LIMIT_FAR_PART)
+/// Bytes to hand out between a step that gave `given` bytes back and the next: half of them; far above the limit
+/// none, so that whatever is handed out has a step before it.
+pub fn step_after(limit: usize, resident: usize, given: usize) -> usize {
+    let is_far_above = resident > limit.saturating_add(limit / LIMIT_FAR_PART);
+    if is_far_above { 1 } else { (given / 2).max(LIMIT_LOOK_MIN / 2) }
 }
 
 /// Bytes that suffice when one purges: what is above the limit, and the ease below it.
@@ -210,10 +212,12 @@ mod tests {
     }
 
     #[test]
-    fn a_thirty_second_part_above_the_limit_is_far_and_an_infinite_one_never_is() {
-        assert!(!is_far_above(LIMIT, LIMIT + LIMIT / 32));
-        assert!(is_far_above(LIMIT, LIMIT + LIMIT / 32 + 1));
-        assert!(!is_far_above(usize::MAX, usize::MAX));
+    fn a_thirty_second_part_above_the_limit_every_growth_has_its_step_and_below_half_of_what_went_comes_first()
+     {
+        assert_eq!(step_after(LIMIT, LIMIT + LIMIT / 32, MIB), MIB / 2);
+        assert_eq!(step_after(LIMIT, LIMIT, 0), LIMIT_LOOK_MIN / 2);
+        assert_eq!(step_after(LIMIT, LIMIT + LIMIT / 32 + 1, MIB), 1);
+        assert_eq!(step_after(usize::MAX, usize::MAX, MIB), MIB / 2);
     }
 
     #[test]
