@@ -143,7 +143,7 @@ def prepare(folder):
         lines.append(f'{{"a":{i},"b":"w{seed % 5003}","c":[{seed},{i % 7}]}}')
     (folder / "lines.json").write_text("\n".join(lines))
     git = "git init -q r && cd r && git config user.name a && git config user.email a@b && for i in $(seq 60); do " \
-        "for f in 1 2 3 4 5 6 7 8; do head -n $((i * f * 40)) ../lines.json > f$f; done; git add . && git commit -qm $i; done"
+        "for f in 1 2 3 4 5 6 7 8; do head -n $((i * f * 40)) ../lines.json > f$f; done; git add . && git commit -qm $i; done; git repack -adfq"
     subprocess.run(["bash", "-c", git], cwd=folder, check=True)
 
 

@@ -5,7 +5,7 @@
 #![cfg_attr(feature = "hardened", allow(dead_code, reason = "there, classes are found by layout"))]
 
 use super::class::SizeClass;
-use super::geometry::{INLINE_MAX, POOL_SMALL_BLOCK_MAX};
+use super::geometry::{INLINE_MAX, POOL_MEDIUM_BLOCK_MAX, POOL_SMALL_BLOCK_MAX};
 
 /// Alignment of every block that `malloc` returns, bytes.
 pub const MALLOC_ALIGN: usize = 16;
@@ -14,6 +14,8 @@ pub const MALLOC_ALIGN: usize = 16;
 static CLASS_OF: [SizeClass; INLINE_MAX / MALLOC_ALIGN + 1] = class_of();
 /// Classes with small pools: the first so many.
 const SMALL_COUNT: u8 = class(POOL_SMALL_BLOCK_MAX).index() as u8 + 1;
+/// Classes with small or medium pools: the first so many.
+const MEDIUM_COUNT: u8 = class(POOL_MEDIUM_BLOCK_MAX).index() as u8 + 1;
 
 impl SizeClass {
     /// The class that serves `malloc(size)`: one table read. `None` above [`INLINE_MAX`].
@@ -29,6 +31,13 @@ impl SizeClass {
     #[inline(always)]
     pub const fn with_small_pools(index: u8) -> Option<SizeClass> {
         if index < SMALL_COUNT { SizeClass::from_index(index as usize) } else { None }
+    }
+
+    /// The class with this index, if its pools are medium ones.
+    #[inline(always)]
+    pub const fn with_medium_pools(index: u8) -> Option<SizeClass> {
+        let is_medium = index.wrapping_sub(SMALL_COUNT) < MEDIUM_COUNT - SMALL_COUNT;
+        if is_medium { SizeClass::from_index(index as usize) } else { None }
     }
 }
 
@@ -52,7 +61,7 @@ const fn class_of() -> [SizeClass; INLINE_MAX / MALLOC_ALIGN + 1] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::geometry::POOL_SMALL;
+    use super::super::geometry::{POOL_MEDIUM, POOL_SMALL};
     use super::*;
 
     #[test]
@@ -64,11 +73,12 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_one_of_a_class_with_small_pools_exactly_if_its_pools_are_small() {
+    fn an_index_is_one_of_a_class_with_small_or_medium_pools_exactly_if_its_pools_are() {
         for index in 0..=u8::MAX {
             let class = SizeClass::from_index(index as usize);
-            let small = class.filter(|class| class.pool_size() == POOL_SMALL);
-            assert_eq!(SizeClass::with_small_pools(index), small, "{index}");
+            let with = |size| class.filter(|class| class.pool_size() == size);
+            assert_eq!(SizeClass::with_small_pools(index), with(POOL_SMALL), "{index}");
+            assert_eq!(SizeClass::with_medium_pools(index), with(POOL_MEDIUM), "{index}");
         }
     }
 }

@@ -27,6 +27,12 @@ impl Pool {
     pub fn small_class(&self) -> Option<SizeClass> {
         SizeClass::with_small_pools(self.class.get().wrapping_sub(1))
     }
+
+    /// The class whose blocks it holds, if this is the record of a medium pool.
+    #[inline(always)]
+    pub fn medium_class(&self) -> Option<SizeClass> {
+        SizeClass::with_medium_pools(self.class.get().wrapping_sub(1))
+    }
 }
 
 /// What `address` lies in.
