@@ -167,11 +167,31 @@ pub const NONE: *mut Block = ptr::null_mut();
 
 #[cfg(test)]
 mod tests {
+    use std::vec;
+
     use super::*;
     use crate::base::class::SizeClass;
 
     #[test]
     fn no_pool_has_more_blocks_than_the_longest_list() {
         assert!(SizeClass::all().all(|class| class.capacity() <= BLOCKS_MOST));
+    }
+
+    #[test]
+    fn a_block_is_zero_from_end_to_end_and_nothing_beside_it_is() {
+        let mut room = vec![0_u8; 4 * SLOT_SIZE];
+        let pages = room.as_ptr().align_offset(SLOT_SIZE);
+        for start in [pages, pages + 8, pages + SLOT_SIZE - 16] {
+            for size in [0, 1, LAST_LINE, SLOT_SIZE - 16, SLOT_SIZE, SLOT_SIZE + 16, 2 * SLOT_SIZE]
+            {
+                room.fill(1);
+                // SAFETY: within the room.
+                unsafe { zero(room.as_mut_ptr().add(start), size) };
+                let is_right = |(at, &byte): (usize, &u8)| {
+                    byte == u8::from(!(start..start + size).contains(&at))
+                };
+                assert!(room.iter().enumerate().all(is_right), "{size} bytes from {start}");
+            }
+        }
     }
 }
