@@ -19,7 +19,8 @@ use fastrand::Rng;
 const SUSPECT: Duration = Duration::from_micros(200);
 /// What is promised of the longest.
 const PROMISED: Duration = Duration::from_millis(1);
-/// Calls between two looks at how often the processor went to others.
+/// Calls between two looks at how often the processor went to others, where there are millions; a look takes as long as
+/// some calls.
 const LOOK_EVERY: usize = 64;
 const MIB: usize = 1 << 20;
 
@@ -96,6 +97,7 @@ struct Timed<'a, A> {
     over: usize,
     left_out: usize,
     switches: i64,
+    look_every: usize,
 }
 
 impl<A: GlobalAlloc> Timed<'_, A> {
@@ -115,7 +117,7 @@ impl<A: GlobalAlloc> Timed<'_, A> {
     }
 
     fn time<R>(&mut self, call: impl FnOnce(&A) -> R) -> R {
-        if self.calls.is_multiple_of(LOOK_EVERY) {
+        if self.calls.is_multiple_of(self.look_every) {
             self.switches = switches();
         }
         self.calls += 1;
@@ -152,8 +154,17 @@ fn layout(size: usize) -> Layout {
 
 impl Work {
     fn done_by<A: GlobalAlloc>(self, allocator: &A, scale: usize) -> String {
-        let mut timed =
-            Timed { allocator, calls: 0, longest: SUSPECT, over: 0, left_out: 0, switches: 0 };
+        // What is done with a large block takes long enough for many switches.
+        let look_every = if matches!(self, Work::Large) { 1 } else { LOOK_EVERY };
+        let mut timed = Timed {
+            allocator,
+            calls: 0,
+            longest: SUSPECT,
+            over: 0,
+            left_out: 0,
+            switches: 0,
+            look_every,
+        };
         match self {
             Work::Large => large(&mut timed, scale),
             Work::Drops => (0..6).for_each(|round| drop(drops(&mut timed, round, 0, scale))),
