@@ -90,37 +90,41 @@ pub unsafe fn release(block: *mut u8) {
 /// The class of a block's pool, if that is a small one and nothing need be checked.
 #[inline(always)]
 fn trusted_small(block: *mut u8) -> Option<(NonNull<u8>, SizeClass)> {
-    let block = trusted(block)?;
+    if !arena_map::is_trusted(block.addr()) {
+        return None;
+    }
+    // SAFETY: no arena is at address 0.
+    let block = unsafe { NonNull::new_unchecked(block) };
     // SAFETY: the record of a place in an arena, which is mapped as long as the block is used.
     let class = unsafe { Pool::of_small(block).as_ref() }.small_class()?;
     Some((block, class))
 }
 
-/// The block, if it lies in an arena that is trusted.
+/// As [`trusted_small`], for a block that is in no small pool.
 #[inline(always)]
-fn trusted(block: *mut u8) -> Option<NonNull<u8>> {
-    // SAFETY: no arena is at address 0.
-    arena_map::is_trusted(block.addr()).then(|| unsafe { NonNull::new_unchecked(block) })
+fn trusted_medium(block: NonNull<u8>) -> Option<SizeClass> {
+    if !arena_map::is_trusted(block.addr().get()) {
+        return None;
+    }
+    // SAFETY: as in `trusted_small`.
+    unsafe { Pool::of_medium(block).as_ref() }.medium_class()
 }
 
 /// Takes back what is in no small pool, or in an arena that is not trusted.
 #[inline(never)]
 unsafe fn release_more(block: *mut u8) {
-    if let Some(block) = trusted(block)
-        // SAFETY: as in `trusted_small`.
-        && let Some(class) = unsafe { Pool::of_medium(block).as_ref() }.medium_class()
-    {
+    let Some(block) = NonNull::new(block) else { return };
+    match trusted_medium(block) {
         // SAFETY: the caller's contract; in no small pool, so that the medium one holds it.
-        return unsafe { local::heap().push(block, class) };
+        Some(class) => unsafe { local::heap().push(block, class) },
+        // SAFETY: the caller's contract.
+        None => unsafe { release_other(block) },
     }
-    // SAFETY: the caller's contract.
-    unsafe { release_other(block) }
 }
 
 /// Takes back what is in no small or medium pool, or in an arena that is not trusted.
 #[inline(never)]
-unsafe fn release_other(block: *mut u8) {
-    let Some(block) = NonNull::new(block) else { return };
+unsafe fn release_other(block: NonNull<u8>) {
     let is_ours = match Place::of(block) {
         Place::Pool(pool, class) if check::is_sound(block, pool, class) => {
             // SAFETY: the caller's contract; the pool is of this class.
