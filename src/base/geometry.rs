@@ -175,7 +175,7 @@ pub const LIMIT_FULL: usize = 95;
 /// See [`LIMIT_NEAR`].
 pub const LIMIT_EASE: usize = 10;
 
-/// The part of a soft limit by which it may be exceeded before a caller waits for all that can be given back.
+/// The part of a soft limit by which it may be exceeded before each growth has a step of giving back before it. 16 to 64.
 pub const LIMIT_FAR_PART: usize = 32;
 
 /// Looks at what is resident while the last part of a soft limit is filled: one for each so many

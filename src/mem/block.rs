@@ -140,7 +140,7 @@ pub fn expect(block: *mut Block) {
 ///
 /// Else the processor's string store comes to the page's end, and looks up the page behind. Behind the last block that was
 /// ever in use is one that nobody has touched, so it looks long, and for nothing: for blocks of 4 KiB, one after the other,
-/// 118 ns in place of 49 (`docs/benchmarks.md`, "Zeroed blocks").
+/// 117 ns in place of 49 (`docs/benchmarks.md`, "Zeroed blocks").
 ///
 /// # Safety
 ///
@@ -152,7 +152,7 @@ pub unsafe fn zero(start: *mut u8, size: usize) {
     // SAFETY: the caller's contract.
     unsafe { start.write_bytes(0, most) };
     if most < size {
-        // The compiler would make one of the two again.
+        // For the compiler only, which would make one of the two again.
         compiler_fence(SeqCst);
         // SAFETY: the caller's contract.
         unsafe { start.add(most).write_bytes(0, LAST_LINE) };

@@ -56,7 +56,7 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
 fn allocate_zeroed_more(size: usize) -> *mut u8 {
     let (block, is_zero) = allocate_at(size, MALLOC_ALIGN);
     if !is_zero && !block.is_null() {
-        // SAFETY: as above.
+        // SAFETY: a block of at least this size, just allocated.
         unsafe { block::zero(block, size) };
     }
     block
@@ -100,13 +100,13 @@ fn trusted_small(block: *mut u8) -> Option<(NonNull<u8>, SizeClass)> {
     Some((block, class))
 }
 
-/// As [`trusted_small`], for a block that is in no small pool.
+/// As [`trusted_small`], for a medium pool.
 #[inline(always)]
 fn trusted_medium(block: NonNull<u8>) -> Option<SizeClass> {
     if !arena_map::is_trusted(block.addr().get()) {
         return None;
     }
-    // SAFETY: as in `trusted_small`.
+    // SAFETY: the record of a place in an arena, which is mapped as long as the block is used.
     unsafe { Pool::of_medium(block).as_ref() }.medium_class()
 }
 
@@ -115,7 +115,8 @@ fn trusted_medium(block: NonNull<u8>) -> Option<SizeClass> {
 unsafe fn release_more(block: *mut u8) {
     let Some(block) = NonNull::new(block) else { return };
     match trusted_medium(block) {
-        // SAFETY: the caller's contract; in no small pool, so that the medium one holds it.
+        // SAFETY: the caller's contract; a medium pool fills the 64 KiB at whose start its record is found, so it holds
+        // the block.
         Some(class) => unsafe { local::heap().push(block, class) },
         // SAFETY: the caller's contract.
         None => unsafe { release_other(block) },
