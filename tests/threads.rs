@@ -8,14 +8,21 @@
 
 #[path = "support/crowd.rs"]
 mod crowd;
+#[path = "support/patience.rs"]
+mod patience;
+#[path = "support/sweepers.rs"]
+mod sweepers;
 
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::AcqRel, Ordering::Relaxed};
 use std::sync::{Barrier, mpsc};
-use std::{ptr, thread};
+use std::time::Duration;
+use std::{process, ptr, thread};
 
 use crowd::{Block, on_threads, serially};
 use fastrand::Rng;
 use highwater::Retention;
+use patience::{Patience, whereabouts};
+use sweepers::sweepers;
 
 const DEBUG: bool = cfg!(debug_assertions);
 const MIB: usize = 1 << 20;
@@ -126,6 +133,15 @@ fn made_by_another_thread(count: usize, size: impl Fn(usize) -> usize + Sync) ->
     on_threads([()], make).remove(0)
 }
 
+/// What goes at once goes when the last thread has ended, unless the sweeper, which a test before this one had started
+/// and which nobody joins, is the one that takes it in. It ends when no thread has a heap.
+fn await_the_sweepers_end() {
+    let mut patience = Patience::new(60, Duration::from_millis(10));
+    while sweepers() > 0 {
+        assert!(patience.nap(), "the sweeper stays:\n{}", whereabouts(process::id()));
+    }
+}
+
 #[test]
 fn blocks_outlive_the_thread_that_made_them() {
     for rung in Retention::ALL {
@@ -145,6 +161,7 @@ fn blocks_outlive_the_thread_that_made_them() {
 #[test]
 fn what_the_last_thread_frees_of_a_dead_heap_makes_its_arenas_leave() {
     serially(Retention::ReturnArenas, || {
+        await_the_sweepers_end();
         let start = highwater::stats().mapped_bytes;
         for size in [16, 200, 5000] {
             let bytes = if DEBUG && size < 100 { 16 * MIB } else { 64 * MIB };
@@ -162,6 +179,7 @@ fn what_several_threads_free_of_a_dead_heap_makes_its_arenas_leave() {
     let rounds = if DEBUG { 10 } else { 100 };
     for _ in 0..rounds {
         serially(Retention::ReturnArenas, || {
+            await_the_sweepers_end();
             highwater::trim();
             let start = highwater::stats().mapped_bytes;
             let mut held = made_by_another_thread(40_000, |_| 500);
@@ -183,6 +201,7 @@ fn what_several_threads_free_of_a_dead_heap_makes_its_arenas_leave() {
 fn blocks_freed_while_their_thread_ends_make_its_arenas_leave() {
     let rounds = if DEBUG { 30 } else { 300 };
     serially(Retention::ReturnArenas, || {
+        await_the_sweepers_end();
         let start = highwater::stats().mapped_bytes;
         for _ in 0..rounds {
             let (give, take) = mpsc::channel();

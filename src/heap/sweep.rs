@@ -328,7 +328,8 @@ pub unsafe fn hollow(pool: &Pool, batch: &mut Batch) -> usize {
 fn end_visit(arena: NonNull<Arena>, rung: Retention, age: Age) -> Step {
     let at_once = age == Age::Any;
     let kept = if at_once && rung >= Retention::ReturnArenas { 0 } else { rung.arenas_old_kept() };
-    let visited = ARENAS.lock().end_visit(arena, rung.waits(), at_once, kept);
+    // Where nothing waits, an arena whose last pool left during the visit would have left with it.
+    let visited = ARENAS.lock().end_visit(arena, rung.waits(), at_once || !rung.waits(), kept);
     let unmapped = visited.vacated.map_or(0, |arena| arena.unmap());
     let bytes = visited.purged + unmapped;
     let swept = Swept { bytes, young: visited.young };
