@@ -12,11 +12,15 @@ use super::vacancy::{self, Tenure, Vacatable};
 use super::{config, local};
 use crate::mem::store::Store;
 use crate::sync::lock::{Mutex, RawLock};
+use crate::sync::word::WordSize;
 use crate::sys;
 
 /// Every thread heap. Rank 1: taken with no lock held.
 pub static REGISTRY: Mutex<Registry> =
     Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, Registry::new());
+
+/// Heaps that a thread has. Changed under the lock.
+static HELD: WordSize = WordSize::new(0);
 
 /// See the module.
 pub struct Registry {
@@ -24,8 +28,6 @@ pub struct Registry {
     vacant: *mut ThreadHeap,
     store: Store<ThreadHeap>,
     count: usize,
-    /// Of them, held by a thread.
-    held: usize,
     started: bool,
 }
 
@@ -35,7 +37,7 @@ unsafe impl Send for Registry {}
 impl Registry {
     const fn new() -> Self {
         let none = ptr::null_mut();
-        Self { all: none, vacant: none, store: Store::new(), count: 0, held: 0, started: false }
+        Self { all: none, vacant: none, store: Store::new(), count: 0, started: false }
     }
 
     /// The heap made last, which leads to all others.
@@ -76,7 +78,7 @@ impl Registry {
             // SAFETY: heaps are never freed.
             let heap = unsafe { heap.as_ref() };
             self.unlist(heap);
-            self.held += 1;
+            HELD.set(HELD.get() + 1);
             return Some(heap);
         }
         // SAFETY: makes a whole heap of the store's room; none is ever taken back.
@@ -86,7 +88,7 @@ impl Registry {
         heap.next.set(self.all);
         self.all = ptr::from_ref(heap).cast_mut();
         self.count += 1;
-        self.held += 1;
+        HELD.set(HELD.get() + 1);
         Some(heap)
     }
 
@@ -114,7 +116,7 @@ impl Registry {
         }
         self.vacant = ptr::from_ref(heap).cast_mut();
         heap.tenure.set_vacant();
-        self.held -= 1;
+        HELD.set(HELD.get() - 1);
     }
 }
 
@@ -132,7 +134,13 @@ pub fn give_up(heap: &'static ThreadHeap) {
 
 /// Whether no thread has a heap.
 pub fn is_deserted() -> bool {
-    REGISTRY.lock().held == 0
+    let _registry = REGISTRY.lock();
+    held() == 0
+}
+
+/// How many heaps a thread has, at about this moment.
+pub fn held() -> usize {
+    HELD.get()
 }
 
 impl Vacatable for &'static ThreadHeap {

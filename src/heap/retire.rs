@@ -4,12 +4,13 @@ use core::ptr::{self, NonNull};
 
 use super::surplus::{self, Taker};
 use super::thread_heap::ThreadHeap;
-use super::{config, ledger};
+use super::{config, ledger, registry};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{ARENA_SIZE, EMPTY_SLOTS_KEPT, SLOT_SIZE, SLOTS_PER_ARENA};
+use crate::base::geometry::{ARENA_SIZE, SLOT_SIZE, SLOTS_PER_ARENA};
 use crate::mem::arena_set::{ARENAS, ArenaSet, Vacated};
 use crate::mem::block::{self, Block};
 use crate::mem::pool::{Pool, State};
+use crate::policy::retention::Retention;
 
 /// Where the arena of a pool starts.
 pub fn arena_of(pool: &Pool) -> usize {
@@ -95,7 +96,7 @@ impl ThreadHeap {
     fn emptied(&'static self, pool: &'static Pool, class: SizeClass) -> usize {
         let (rung, slots) = (config::retention(), class.pool_size() / SLOT_SIZE);
         let keep = if rung.waits() {
-            self.kept.slots() < EMPTY_SLOTS_KEPT
+            self.kept.slots() < Retention::empty_slots_kept(registry::held())
         } else {
             !rung.classes_share() || arena_of(pool) == self.home.get()
         };

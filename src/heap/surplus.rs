@@ -154,15 +154,17 @@ fn grew_by(taker: Taker, pages: usize) {
         wanted: add(&WANTED, wanted),
         again: add(&AGAIN, again),
     };
-    match surplus::judge(epoch, RELUCTANCE.load(Relaxed)) {
-        Verdict::Open => return,
-        Verdict::Forgotten => {}
-        Verdict::Over(reluctance) => {
-            RELUCTANCE.store(reluctance, Relaxed);
-            EPOCH.fetch_add(1, Relaxed);
-        }
+    let verdict = surplus::judge(epoch, RELUCTANCE.load(Relaxed));
+    if verdict == Verdict::Open
+        // Another thread has judged the same epoch, or more was given back: the next one that grows sees to it.
+        || GIVEN.compare_exchange(epoch.given, 0, Relaxed, Relaxed).is_err()
+    {
+        return;
     }
-    GIVEN.store(0, Relaxed);
+    if let Verdict::Over(reluctance) = verdict {
+        RELUCTANCE.store(reluctance, Relaxed);
+        EPOCH.fetch_add(1, Relaxed);
+    }
     forget_growth();
 }
 

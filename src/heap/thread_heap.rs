@@ -20,8 +20,6 @@ use super::tenancy::{NO_PASS, Tenancy};
 use super::vacancy::Tenure;
 use super::{ledger, sweeper};
 use crate::base::class::SizeClass;
-#[cfg(all(feature = "malloc", not(feature = "hardened")))]
-use crate::base::geometry::POOL_SMALL;
 use crate::mem::block::{self, Block};
 use crate::mem::link;
 use crate::mem::pool::{Owner, Pool};
@@ -146,17 +144,23 @@ impl ThreadHeap {
         }
     }
 
-    /// As [`ThreadHeap::push`] for a class of small pools, whose size needs no look-up.
+    /// As [`ThreadHeap::push`] for who has found the block's pool, of `pool_size` bytes.
     ///
     /// # Safety
     ///
-    /// As for [`ThreadHeap::push`]; the class's pools are small ones.
+    /// As for [`ThreadHeap::push`]; `pool` is the block's.
     #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     #[inline(always)]
-    pub unsafe fn push_small(&'static self, block: NonNull<u8>, class: SizeClass) {
-        if !self.push_current(block, class, POOL_SMALL) {
+    pub unsafe fn push_found(
+        &'static self,
+        block: NonNull<u8>,
+        class: SizeClass,
+        pool: NonNull<Pool>,
+        pool_size: usize,
+    ) {
+        if !self.push_current(block, class, pool_size) {
             // SAFETY: the caller's contract.
-            unsafe { Self::push_small_elsewhere(block, self, class) };
+            unsafe { Self::push_found_elsewhere(block, self, class, pool) };
         }
     }
 
@@ -182,9 +186,14 @@ impl ThreadHeap {
 
     #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     #[inline(never)]
-    unsafe fn push_small_elsewhere(block: NonNull<u8>, heap: &'static Self, class: SizeClass) {
+    unsafe fn push_found_elsewhere(
+        block: NonNull<u8>,
+        heap: &'static Self,
+        class: SizeClass,
+        pool: NonNull<Pool>,
+    ) {
         // SAFETY: the callers' contract.
-        unsafe { heap.push_to(Pool::of_small(block), block, class) };
+        unsafe { heap.push_to(pool, block, class) };
     }
 
     /// Takes a block back that is not in the current pool: onto its own pool's list, or, if another

@@ -1,8 +1,8 @@
 //! The retention ladder, as arithmetic.
 
 use crate::base::geometry::{
-    ARENAS_EMPTY_KEPT, LARGE_KEPT_BYTES, LARGE_KEPT_BYTES_YOUNG, SLOT_SIZE, SPANS_KEPT_PART,
-    SPANS_KEPT_SLOTS,
+    ARENAS_EMPTY_KEPT, EMPTY_SLOTS_KEPT, LARGE_KEPT_BYTES, LARGE_KEPT_BYTES_YOUNG, SLOT_SIZE,
+    SPANS_KEPT_PART, SPANS_KEPT_SLOTS,
 };
 
 /// What leaves when memory becomes free: a ladder, each rung giving back what the one before it does
@@ -94,6 +94,12 @@ impl Retention {
         self >= Retention::ReturnPages
     }
 
+    /// Slots of empty pools that one of so many heaps with a thread keeps, under a rung that waits.
+    pub(crate) fn empty_slots_kept(heaps: usize) -> usize {
+        let [all, least] = EMPTY_SLOTS_KEPT;
+        (all / heaps.max(1)).max(least)
+    }
+
     /// Wholly empty arenas to keep when one becomes empty.
     pub(crate) fn arenas_empty_kept(self) -> usize {
         match self {
@@ -151,6 +157,13 @@ mod tests {
             assert!(!pair[0].hollows() || pair[1].hollows());
             assert!(!pair[0].classes_share() || pair[1].classes_share());
         }
+    }
+
+    #[test]
+    fn heaps_share_what_they_keep_empty_and_each_keeps_a_little() {
+        let [all, least] = EMPTY_SLOTS_KEPT;
+        assert_eq!([0, 1, 2, 7].map(Retention::empty_slots_kept), [all, all, all / 2, all / 7]);
+        assert_eq!(Retention::empty_slots_kept(all), least);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use core::ptr::{self, NonNull};
 use super::check;
 use super::serve::{REQUEST_MAX, allocate_at, refill, refused};
 use crate::base::class::SizeClass;
-use crate::base::geometry::SLOT_SIZE;
+use crate::base::geometry::{POOL_MEDIUM, POOL_SMALL, SLOT_SIZE};
 use crate::base::malloc_class::MALLOC_ALIGN;
 use crate::heap::{large, local, span};
 use crate::mem::arena_map;
@@ -80,34 +80,60 @@ fn allocate_more(size: usize) -> *mut u8 {
 #[inline(always)]
 pub unsafe fn release(block: *mut u8) {
     match trusted_small(block) {
-        // SAFETY: the caller's contract; a small pool of this class holds the block.
-        Some((block, class)) => unsafe { local::heap().push_small(block, class) },
+        // SAFETY: the caller's contract.
+        Some(found) => unsafe { found.release() },
         // SAFETY: the caller's contract.
         None => unsafe { release_more(block) },
     }
 }
 
-/// The class of a block's pool, if that is a small one and nothing need be checked.
+/// A block in a pool, with nothing to be checked.
+struct Trusted {
+    block: NonNull<u8>,
+    class: SizeClass,
+    pool: NonNull<Pool>,
+    pool_size: usize,
+}
+
+impl Trusted {
+    /// Takes the block back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it any more.
+    #[inline(always)]
+    unsafe fn release(self) {
+        let Trusted { block, class, pool, pool_size } = self;
+        // SAFETY: the caller's contract; the pool is of this class, and holds the block.
+        unsafe { local::heap().push_found(block, class, pool, pool_size) };
+    }
+}
+
+/// A block of a small pool, if nothing need be checked.
 #[inline(always)]
-fn trusted_small(block: *mut u8) -> Option<(NonNull<u8>, SizeClass)> {
+fn trusted_small(block: *mut u8) -> Option<Trusted> {
     if !arena_map::is_trusted(block.addr()) {
         return None;
     }
     // SAFETY: no arena is at address 0.
     let block = unsafe { NonNull::new_unchecked(block) };
+    let pool = Pool::of_small(block);
     // SAFETY: the record of a place in an arena, which is mapped as long as the block is used.
-    let class = unsafe { Pool::of_small(block).as_ref() }.small_class()?;
-    Some((block, class))
+    let class = unsafe { pool.as_ref() }.small_class()?;
+    Some(Trusted { block, class, pool, pool_size: POOL_SMALL })
 }
 
-/// As [`trusted_small`], for a medium pool.
+/// As [`trusted_small`], for a medium pool: that fills the 64 KiB at whose start its record is found, so it holds the
+/// block.
 #[inline(always)]
-fn trusted_medium(block: NonNull<u8>) -> Option<SizeClass> {
+fn trusted_medium(block: NonNull<u8>) -> Option<Trusted> {
     if !arena_map::is_trusted(block.addr().get()) {
         return None;
     }
+    let pool = Pool::of_medium(block);
     // SAFETY: the record of a place in an arena, which is mapped as long as the block is used.
-    unsafe { Pool::of_medium(block).as_ref() }.medium_class()
+    let class = unsafe { pool.as_ref() }.medium_class()?;
+    Some(Trusted { block, class, pool, pool_size: POOL_MEDIUM })
 }
 
 /// Takes back what is in no small pool, or in an arena that is not trusted.
@@ -115,9 +141,8 @@ fn trusted_medium(block: NonNull<u8>) -> Option<SizeClass> {
 unsafe fn release_more(block: *mut u8) {
     let Some(block) = NonNull::new(block) else { return };
     match trusted_medium(block) {
-        // SAFETY: the caller's contract; a medium pool fills the 64 KiB at whose start its record is found, so it holds
-        // the block.
-        Some(class) => unsafe { local::heap().push(block, class) },
+        // SAFETY: the caller's contract.
+        Some(found) => unsafe { found.release() },
         // SAFETY: the caller's contract.
         None => unsafe { release_other(block) },
     }
@@ -208,25 +233,34 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
 ///
 /// As for [`release`], and neither is `block` null nor `size` 0.
 pub unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
-    if let Some((old, class)) = trusted_small(block)
-        && size <= REQUEST_MAX
-    {
-        if suits(class, size) {
-            return block;
-        }
-        let new = allocate(size);
-        if !new.is_null() {
-            // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up, which
-            // a small pool of this class holds.
-            unsafe {
-                ptr::copy_nonoverlapping(block, new, class.block_size().min(size));
-                local::heap().push_small(old, class);
-            }
-        }
-        return new;
+    match trusted_small(block) {
+        // SAFETY: the caller's contract.
+        Some(found) if size <= REQUEST_MAX => unsafe { resize_found(found, size) },
+        // SAFETY: the caller's contract.
+        _ => unsafe { resize_more(block, size) },
     }
-    // SAFETY: the caller's contract.
-    unsafe { resize_more(block, size) }
+}
+
+/// As [`resize`], of a block that was found; `size` is at most [`REQUEST_MAX`].
+///
+/// # Safety
+///
+/// As for [`resize`].
+#[inline(always)]
+unsafe fn resize_found(found: Trusted, size: usize) -> *mut u8 {
+    let old = found.block.as_ptr();
+    if suits(found.class, size) {
+        return old;
+    }
+    let new = allocate(size);
+    if !new.is_null() {
+        // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
+        unsafe {
+            ptr::copy_nonoverlapping(old, new, found.class.block_size().min(size));
+            found.release();
+        }
+    }
+    new
 }
 
 /// Whether a block of `class` may stay where it is to hold `size` bytes.
@@ -236,12 +270,16 @@ fn suits(class: SizeClass, size: usize) -> bool {
     size <= have && have - size < (have / SHRINK_KEEPS).max(MALLOC_ALIGN)
 }
 
-/// Resizes what is in no small pool, or in an arena that is not trusted.
+/// Resizes what is in no small pool or is too large, or what is in an arena that is not trusted.
 #[inline(never)]
 unsafe fn resize_more(block: *mut u8, size: usize) -> *mut u8 {
     let Some(old) = NonNull::new(block) else { return allocate(size) };
     if size > REQUEST_MAX {
         return refused();
+    }
+    if let Some(found) = trusted_medium(old) {
+        // SAFETY: the caller's contract.
+        return unsafe { resize_found(found, size) };
     }
     let place = Place::of(old);
     // SAFETY: the caller's contract.
