@@ -98,6 +98,14 @@ static void realloc_keeps_what_was_there(void) {
         grown[bytes - 1] = 9;
     }
     errno = 0;
+    // Who asks for what it has already got is not moved, however it came by its block.
+    for (size_t bytes = 1; bytes < 40000; bytes += bytes / 50 + 1) {
+        for (size_t more = 1; more < bytes; more *= 2) {
+            char *block = hide(realloc(hide(malloc(bytes)), bytes + more));
+            NEED(block != NULL && hide(realloc(block, bytes + more)) == block);
+            free(block);
+        }
+    }
     NEED(hide(realloc(grown, PTRDIFF_MAX)) == NULL && errno == ENOMEM);
     grown[0] = 1;
     NEED(realloc(grown, 0) == NULL);

@@ -233,31 +233,34 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
 ///
 /// As for [`release`], and neither is `block` null nor `size` 0.
 pub unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
-    match trusted_small(block) {
+    let found = trusted_small(block).or_else(|| trusted_medium(NonNull::new(block)?));
+    match found {
+        Some(Trusted { class, .. }) if suits(class, size) => block,
         // SAFETY: the caller's contract.
-        Some(found) if size <= REQUEST_MAX => unsafe { resize_found(found, size) },
+        Some(Trusted { block, class, pool, .. }) => unsafe { move_found(block, size, class, pool) },
         // SAFETY: the caller's contract.
-        _ => unsafe { resize_more(block, size) },
+        None => unsafe { resize_more(block, size) },
     }
 }
 
-/// As [`resize`], of a block that was found; `size` is at most [`REQUEST_MAX`].
+/// Makes a block of `class`, in `pool`, hold `size` bytes elsewhere.
 ///
 /// # Safety
 ///
 /// As for [`resize`].
-#[inline(always)]
-unsafe fn resize_found(found: Trusted, size: usize) -> *mut u8 {
-    let old = found.block.as_ptr();
-    if suits(found.class, size) {
-        return old;
-    }
-    let new = allocate(size);
+#[inline(never)]
+unsafe fn move_found(
+    block: NonNull<u8>,
+    size: usize,
+    class: SizeClass,
+    pool: NonNull<Pool>,
+) -> *mut u8 {
+    let new = allocate(with_room(class, size));
     if !new.is_null() {
         // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
         unsafe {
-            ptr::copy_nonoverlapping(old, new, found.class.block_size().min(size));
-            found.release();
+            ptr::copy_nonoverlapping(block.as_ptr(), new, class.block_size().min(size));
+            Trusted { block, class, pool, pool_size: class.pool_size() }.release();
         }
     }
     new
@@ -270,16 +273,23 @@ fn suits(class: SizeClass, size: usize) -> bool {
     size <= have && have - size < (have / SHRINK_KEEPS).max(MALLOC_ALIGN)
 }
 
-/// Resizes what is in no small pool or is too large, or what is in an arena that is not trusted.
+/// What to ask for when a block of `class` moves to hold `size` bytes. One that grows by little will grow again: it comes
+/// to lie in the class after the next, and so moves every other time. More bytes than `suits` lets it keep are never
+/// left over, so that who asks for the same size again finds the block where it is.
+#[inline(always)]
+fn with_room(class: SizeClass, size: usize) -> usize {
+    match SizeClass::from_index(class.index() + 2) {
+        Some(after_next) if size > class.block_size() => size.max(after_next.block_size()),
+        _ => size,
+    }
+}
+
+/// Resizes what is in no small or medium pool, or in an arena that is not trusted.
 #[inline(never)]
 unsafe fn resize_more(block: *mut u8, size: usize) -> *mut u8 {
     let Some(old) = NonNull::new(block) else { return allocate(size) };
     if size > REQUEST_MAX {
         return refused();
-    }
-    if let Some(found) = trusted_medium(old) {
-        // SAFETY: the caller's contract.
-        return unsafe { resize_found(found, size) };
     }
     let place = Place::of(old);
     // SAFETY: the caller's contract.
@@ -291,7 +301,8 @@ unsafe fn resize_more(block: *mut u8, size: usize) -> *mut u8 {
         stray(old);
         return refused();
     };
-    let new = allocate(size);
+    let room = if let Place::Pool(_, class) = place { with_room(class, size) } else { size };
+    let new = allocate(room);
     if !new.is_null() {
         // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
         unsafe {
