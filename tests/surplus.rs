@@ -125,6 +125,25 @@ fn phases_that_take_turns_soon_find_their_memory_as_they_left_it() {
 }
 
 #[test]
+fn buffers_that_grow_class_by_class_soon_find_the_memory_of_those_before() {
+    alone_with(WITHOUT_SWEEPER, || {
+        let burst = || {
+            let mut buffers = vec![Vec::new(); 600];
+            for bytes in (500..30_000).step_by(500) {
+                for buffer in &mut buffers {
+                    buffer.reserve_exact(bytes - buffer.len());
+                    buffer.resize(bytes, 1u8);
+                }
+            }
+        };
+        (0..8).for_each(|_| burst());
+        let (given, wanted) = exchanged(|| (0..8).for_each(|_| burst()));
+        let all = 8 * pages(600 * 30_000);
+        assert!(given * 10 < all && wanted * 10 < all, "{given} and {wanted} of {all}");
+    });
+}
+
+#[test]
 fn a_large_phase_between_small_ones_finds_most_of_its_memory_where_it_is_resident() {
     alone_with(WITHOUT_SWEEPER, || {
         // Of boxes that are soon made: what is free for as long as the delay goes back for its age.
