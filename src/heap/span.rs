@@ -31,7 +31,12 @@ fn slots_for(size: usize) -> usize {
 /// A span for `size` bytes at a multiple of `align`, and whether it is known to be zero. `None` if
 /// the system gives no memory.
 pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
-    let slots = slots_for(size);
+    alloc_with_room(size, align, size)
+}
+
+/// As [`alloc`], with room to grow to `room` bytes where it is, which fit a span and are no less than `size`.
+pub fn alloc_with_room(size: usize, align: usize, room: usize) -> Option<(NonNull<u8>, bool)> {
+    let slots = slots_for(room);
     limit::hand_out(slots * SLOT_SIZE, 0);
     take_kept(slots, align, size).or_else(|| take(slots, align, size)).or_else(|| {
         local::with(|heap| {
@@ -145,9 +150,10 @@ unsafe fn give(
 pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     let span = record(start);
     let (from, to) = (span.slots(), slots_for(size));
-    // A span that may serve no other class keeps its tail.
-    let to = if config::retention().classes_share() { to } else { to.max(from) };
     let before = span.requested().unwrap_or(0);
+    // A span that may serve no other class keeps its tail, and one that grows what room it has.
+    let shrinks = size < before && config::retention().classes_share();
+    let to = if shrinks { to } else { to.max(from) };
     if to > from {
         limit::hand_out((to - from) * SLOT_SIZE, 0);
     }

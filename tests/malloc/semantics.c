@@ -99,7 +99,7 @@ static void realloc_keeps_what_was_there(void) {
     }
     errno = 0;
     // Who asks for what it has already got is not moved, however it came by its block.
-    for (size_t bytes = 1; bytes < 40000; bytes += bytes / 50 + 1) {
+    for (size_t bytes = 1; bytes < 1000000; bytes += bytes / 30 + 1) {
         for (size_t more = 1; more < bytes; more *= 2) {
             char *block = hide(realloc(hide(malloc(bytes)), bytes + more));
             NEED(block != NULL && hide(realloc(block, bytes + more)) == block);

@@ -5,7 +5,7 @@
 use core::ptr::{self, NonNull};
 
 use super::check;
-use super::serve::{REQUEST_MAX, allocate_at, refill, refused};
+use super::serve::{REQUEST_MAX, allocate_at, allocate_with_room, refill, refused};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{POOL_MEDIUM, POOL_SMALL, SLOT_SIZE};
 use crate::base::malloc_class::MALLOC_ALIGN;
@@ -284,6 +284,11 @@ fn with_room(class: SizeClass, size: usize) -> usize {
     }
 }
 
+/// The same for a block of `usable` bytes that is no pool's: an eighth more than it had, if it grows by less.
+fn room_beside(usable: usize, size: usize) -> usize {
+    if size > usable { size.max(usable + usable / 8) } else { size }
+}
+
 /// Resizes what is in no small or medium pool, or in an arena that is not trusted.
 #[inline(never)]
 unsafe fn resize_more(block: *mut u8, size: usize) -> *mut u8 {
@@ -301,8 +306,10 @@ unsafe fn resize_more(block: *mut u8, size: usize) -> *mut u8 {
         stray(old);
         return refused();
     };
-    let room = if let Place::Pool(_, class) = place { with_room(class, size) } else { size };
-    let new = allocate(room);
+    let new = match place {
+        Place::Pool(_, class) => allocate(with_room(class, size)),
+        _ => allocate_with_room(size, MALLOC_ALIGN, room_beside(usable, size)).0,
+    };
     if !new.is_null() {
         // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
         unsafe {

@@ -12,6 +12,11 @@ pub const REQUEST_MAX: usize = isize::MAX as usize;
 
 /// A block, or null, and whether all its bytes are known to be zero.
 pub fn allocate_at(size: usize, align: usize) -> (*mut u8, bool) {
+    allocate_with_room(size, align, size)
+}
+
+/// As [`allocate_at`], with room to grow to `room` bytes where it is, if it is a span.
+pub fn allocate_with_room(size: usize, align: usize, room: usize) -> (*mut u8, bool) {
     if size > REQUEST_MAX {
         return (refused(), false);
     }
@@ -22,9 +27,12 @@ pub fn allocate_at(size: usize, align: usize) -> (*mut u8, bool) {
     settings::read_environment_once();
     // A span that nothing was asked of is a kept one.
     let size = size.max(1);
-    let found = match span::fits(size, align) {
-        true => span::alloc(size, align),
-        false => large::alloc(size, align),
+    let found = if span::fits(size.max(room), align) {
+        span::alloc_with_room(size, align, size.max(room))
+    } else if span::fits(size, align) {
+        span::alloc(size, align)
+    } else {
+        large::alloc(size, align)
     };
     sweeper::start_if_due();
     found.map_or_else(|| (refused(), false), |(block, zero)| (block.as_ptr(), zero))
