@@ -3,8 +3,11 @@
 
     cargo preload && benches/programs.py [--rounds 5] [--only python,gcc] [--allocators highwater,mimalloc,glibc]
     cargo preload && benches/programs.py --clock instructions --rounds 1 --allocators highwater,mimalloc
+    cargo preload && benches/programs.py --set patterns --allocators highwater,mimalloc,jemalloc,glibc
 
-Debian: apt-get install libmimalloc2.0 redis-server redis-tools lua5.4 ghostscript z3 sqlite3 jq perl git gcc g++ valgrind.
+`patterns` are those of `patterns.c`, that other allocators are judged by, each with a number of threads.
+
+Debian: apt-get install libmimalloc2.0 libjemalloc2 redis-server redis-tools lua5.4 ghostscript z3 sqlite3 jq perl git gcc g++ valgrind.
 Rounds are interleaved: each program under each allocator, then again. The tables show medians. A ratio is to the
 second allocator's figure of the same round, and the median of the rounds' ratios, as a shared processor may be twice as
 fast from one minute to the next; least and most of them stand beside it. Processor time is that of all processes and
@@ -28,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = {
     "highwater": str(ROOT / "target/preload/libhighwater.so"),
     "mimalloc": "/usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0",
+    "jemalloc": "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
     "glibc": "",
 }
 
@@ -147,6 +151,11 @@ def prepare(folder):
     subprocess.run(["bash", "-c", git], cwd=folder, check=True)
 
 
+def prepare_patterns(folder):
+    """Compiles the patterns."""
+    subprocess.run(["gcc", "-O2", "-pthread", "-o", folder / "patterns", ROOT / "benches/patterns.c"], check=True)
+
+
 PROGRAMS = {
     "python": "PYTHONMALLOC=malloc /usr/bin/python3 script.py",
     "perl": "perl script.pl",
@@ -159,6 +168,16 @@ PROGRAMS = {
     "gs": "gs -q -dNOPAUSE -dBATCH -dSAFER -sDEVICE=png16m -r60 -sOutputFile=/dev/null page.ps",
     "z3": "z3 smt.random_seed=1 queens.smt2",
     "redis": REDIS,
+}
+
+# A pattern, and how many threads.
+PATTERNS = ["strings 1", "buffers 1", "large-buffers 1", "one-buffer 1", "sizes 1", "sizes 4", "table 1", "table 4",
+            "batches 2", "batches 8", "neighbours 2", "neighbours 8", "short-threads 8", "generations 4", "middle 1",
+            "spans 1"]
+
+SETS = {
+    "programs": (prepare, PROGRAMS),
+    "patterns": (prepare_patterns, {pattern.replace(" ", "-"): f"exec ./patterns {pattern}" for pattern in PATTERNS}),
 }
 
 
@@ -197,12 +216,14 @@ def run(command, library, folder, counted):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default=",".join(PROGRAMS))
+    parser.add_argument("--set", choices=SETS, default="programs")
+    parser.add_argument("--only", help="some of the set, with commas between")
     parser.add_argument("--allocators", default="highwater,mimalloc,glibc")
     parser.add_argument("--clock", choices=["cpu", "instructions"], default="cpu")
     arguments = parser.parse_args()
     allocators = arguments.allocators.split(",")
-    programs = arguments.only.split(",")
+    write, commands = SETS[arguments.set]
+    programs = arguments.only.split(",") if arguments.only else list(commands)
     counted = arguments.clock == "instructions"
     for name in allocators:
         if LIBRARIES[name] and not Path(LIBRARIES[name]).exists():
@@ -211,12 +232,12 @@ def main():
     folder = Path(tempfile.mkdtemp())
     measured = {(program, name): [] for program in programs for name in allocators}
     try:
-        prepare(folder)
+        write(folder)
         for turn in range(arguments.rounds):
             for program in programs:
                 order = allocators[turn % len(allocators):] + allocators[:turn % len(allocators)]
                 for name in order:
-                    measured[program, name].append(run(PROGRAMS[program], LIBRARIES[name], folder, counted))
+                    measured[program, name].append(run(commands[program], LIBRARIES[name], folder, counted))
     finally:
         shutil.rmtree(folder)
     report(programs, allocators, measured, "M" if counted else "s")
