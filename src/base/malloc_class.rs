@@ -39,6 +39,12 @@ impl SizeClass {
         let is_medium = index.wrapping_sub(SMALL_COUNT) < MEDIUM_COUNT - SMALL_COUNT;
         if is_medium { SizeClass::from_index(index as usize) } else { None }
     }
+
+    /// The class with this index, if its pools are big ones.
+    #[inline(always)]
+    pub const fn with_big_pools(index: u8) -> Option<SizeClass> {
+        if index < MEDIUM_COUNT { None } else { SizeClass::from_index(index as usize) }
+    }
 }
 
 /// The class that serves `size` bytes at malloc's alignment, which is one of a pool.
@@ -61,7 +67,7 @@ const fn class_of() -> [SizeClass; INLINE_MAX / MALLOC_ALIGN + 1] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::geometry::{POOL_MEDIUM, POOL_SMALL};
+    use super::super::geometry::{POOL_BIG, POOL_MEDIUM, POOL_SMALL};
     use super::*;
 
     #[test]
@@ -73,12 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_one_of_a_class_with_small_or_medium_pools_exactly_if_its_pools_are() {
+    fn an_index_is_one_of_a_class_with_pools_of_a_size_exactly_if_its_pools_are() {
         for index in 0..=u8::MAX {
             let class = SizeClass::from_index(index as usize);
             let with = |size| class.filter(|class| class.pool_size() == size);
             assert_eq!(SizeClass::with_small_pools(index), with(POOL_SMALL), "{index}");
             assert_eq!(SizeClass::with_medium_pools(index), with(POOL_MEDIUM), "{index}");
+            assert_eq!(SizeClass::with_big_pools(index), with(POOL_BIG), "{index}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! From an address in an arena to the pool or span that it lies in, by the records alone.
 //!
 //! A pool starts at a multiple of its size, and the records of places inside a pool or span are
-//! nobody's: so the first record is the right one that is found at the address rounded down to the
-//! size of a small, a medium, a big pool and is of a pool at least so large.
+//! nobody's: so where a slot's own record is a span's, that is it; else the first record is the right one that is found
+//! at the address rounded down to the size of a small, a medium, a big pool and is of a pool at least so large.
 
 use super::pool::{Pool, State};
 use crate::base::class::SizeClass;
@@ -33,6 +33,12 @@ impl Pool {
     pub fn medium_class(&self) -> Option<SizeClass> {
         SizeClass::with_medium_pools(self.class.get().wrapping_sub(1))
     }
+
+    /// The class whose blocks it holds, if this is the record of a big pool.
+    #[inline(always)]
+    pub fn big_class(&self) -> Option<SizeClass> {
+        SizeClass::with_big_pools(self.class.get().wrapping_sub(1))
+    }
 }
 
 /// What `address` lies in.
@@ -41,8 +47,13 @@ impl Pool {
 ///
 /// `address` lies in an arena, which stays mapped.
 pub unsafe fn find(address: usize) -> Found {
+    // SAFETY: the record of a place in the arena, which is mapped with it.
+    let record = unsafe { Pool::at(address & !(SLOT_SIZE - 1)).as_ref() };
+    if record.state() == State::Span {
+        return Found::Span(record);
+    }
     for size in [POOL_SMALL, POOL_MEDIUM, POOL_BIG] {
-        // SAFETY: the record of a place in the arena, which is mapped with it.
+        // SAFETY: as above.
         let record = unsafe { Pool::at(address & !(size - 1)).as_ref() };
         if let Some(class) = record.class_if_pool()
             && class.pool_size() >= size
@@ -50,9 +61,7 @@ pub unsafe fn find(address: usize) -> Found {
             return Found::Pool(record, class);
         }
     }
-    // SAFETY: as above.
-    let record = unsafe { Pool::at(address & !(SLOT_SIZE - 1)).as_ref() };
-    if record.state() == State::Span { Found::Span(record) } else { Found::Nothing }
+    Found::Nothing
 }
 
 /// The span in use that `address` lies in, behind its first slot; none if there is none. Looks at many records: for a

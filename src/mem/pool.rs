@@ -30,8 +30,6 @@ use super::arena::ArenaTag;
 use super::block::{self, Block};
 use super::remote_word::RemoteWord;
 use crate::base::class::SizeClass;
-#[cfg(all(feature = "malloc", not(feature = "hardened")))]
-use crate::base::geometry::POOL_MEDIUM;
 use crate::base::geometry::{
     ARENA_SIZE, FREE_SHARE, POOL_SMALL, RECORD_SIZE, RECORDS_AT, SLOT_SIZE,
 };
@@ -125,18 +123,12 @@ pub struct Pool {
 const _: () = assert!(size_of::<Pool>() == RECORD_SIZE);
 
 impl Pool {
-    /// The record of the small pool that holds `block`.
+    /// The record of the pool of `pool_size` bytes that holds `block`; where there is none, the record of another or
+    /// nobody's.
     #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     #[inline(always)]
-    pub fn of_small(block: NonNull<u8>) -> NonNull<Pool> {
-        Self::starting(block.addr().get() & !(POOL_SMALL - 1))
-    }
-
-    /// As [`Pool::of_small`], for a medium pool; where there is none, the record of another or nobody's.
-    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
-    #[inline(always)]
-    pub fn of_medium(block: NonNull<u8>) -> NonNull<Pool> {
-        Self::starting(block.addr().get() & !(POOL_MEDIUM - 1))
+    pub fn around(block: NonNull<u8>, pool_size: usize) -> NonNull<Pool> {
+        Self::starting(block.addr().get() & !(pool_size - 1))
     }
 
     /// The record of what starts at `start`, a multiple of a small pool's size.

@@ -7,7 +7,7 @@ use core::ptr::{self, NonNull};
 use super::check;
 use super::serve::{REQUEST_MAX, allocate_at, allocate_with_room, refill, refused};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{POOL_MEDIUM, POOL_SMALL, SLOT_SIZE};
+use crate::base::geometry::{POOL_BIG, POOL_MEDIUM, POOL_SMALL, SLOT_SIZE};
 use crate::base::malloc_class::MALLOC_ALIGN;
 use crate::heap::{large, local, span};
 use crate::mem::arena_map;
@@ -117,30 +117,41 @@ fn trusted_small(block: *mut u8) -> Option<Trusted> {
     }
     // SAFETY: no arena is at address 0.
     let block = unsafe { NonNull::new_unchecked(block) };
-    let pool = Pool::of_small(block);
+    let pool = Pool::around(block, POOL_SMALL);
     // SAFETY: the record of a place in an arena, which is mapped as long as the block is used.
     let class = unsafe { pool.as_ref() }.small_class()?;
     Some(Trusted { block, class, pool, pool_size: POOL_SMALL })
 }
 
-/// As [`trusted_small`], for a medium pool: that fills the 64 KiB at whose start its record is found, so it holds the
-/// block.
+/// As [`trusted_small`], for a medium pool.
 #[inline(always)]
 fn trusted_medium(block: NonNull<u8>) -> Option<Trusted> {
+    trusted_larger(block, POOL_MEDIUM, Pool::medium_class)
+}
+
+/// As [`trusted_small`], for a pool of `pool_size` bytes, whose class `class_of` tells: that fills as many bytes, at whose
+/// start its record is found, so it holds the block.
+#[inline(always)]
+fn trusted_larger(
+    block: NonNull<u8>,
+    pool_size: usize,
+    class_of: impl Fn(&Pool) -> Option<SizeClass>,
+) -> Option<Trusted> {
     if !arena_map::is_trusted(block.addr().get()) {
         return None;
     }
-    let pool = Pool::of_medium(block);
+    let pool = Pool::around(block, pool_size);
     // SAFETY: the record of a place in an arena, which is mapped as long as the block is used.
-    let class = unsafe { pool.as_ref() }.medium_class()?;
-    Some(Trusted { block, class, pool, pool_size: POOL_MEDIUM })
+    let class = class_of(unsafe { pool.as_ref() })?;
+    Some(Trusted { block, class, pool, pool_size })
 }
 
 /// Takes back what is in no small pool, or in an arena that is not trusted.
 #[inline(never)]
 unsafe fn release_more(block: *mut u8) {
     let Some(block) = NonNull::new(block) else { return };
-    match trusted_medium(block) {
+    let found = trusted_medium(block);
+    match found.or_else(|| trusted_larger(block, POOL_BIG, Pool::big_class)) {
         // SAFETY: the caller's contract.
         Some(found) => unsafe { found.release() },
         // SAFETY: the caller's contract.
@@ -148,7 +159,7 @@ unsafe fn release_more(block: *mut u8) {
     }
 }
 
-/// Takes back what is in no small or medium pool, or in an arena that is not trusted.
+/// Takes back what is in no pool, or in an arena that is not trusted.
 #[inline(never)]
 unsafe fn release_other(block: NonNull<u8>) {
     let is_ours = match Place::of(block) {
