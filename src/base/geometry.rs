@@ -96,7 +96,7 @@ pub const SPANS_KEPT_LEAST: usize = 4;
 
 /// Slots of empty pools that heaps with a thread keep with their lists, all together, until they are old or surplus; and
 /// what one of many keeps all the same. Further ones go to the arenas, where they serve any heap. 16 MiB: a burst of a few
-/// thousand blocks finds its pools as it left them. 256 KiB: for each of many threads, a sixteenth of that.
+/// thousand blocks finds its pools as it left them. 256 KiB: 64 threads and more then keep as much each, not less and less.
 pub const EMPTY_SLOTS_KEPT: [usize; 2] = [4096, 64];
 
 /// Milliseconds for which free memory stays before it is given back, unless told otherwise. 0 to

@@ -47,7 +47,7 @@ impl<T: Queued> Inbox<T> {
         !self.first.load(Relaxed).is_null()
     }
 
-    /// Whether there is something to take in. For the owner.
+    /// Whether there is something to take in. For others than the owner, as of some moment.
     pub fn has_any(&self) -> bool {
         self.is_pending() || self.has_mail()
     }

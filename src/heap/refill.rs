@@ -259,7 +259,7 @@ impl ThreadHeap {
         let pool = self.bin(other).empty.pop_front()?;
         self.no_longer_kept(other);
         self.strike(pool, other);
-        surplus::gave_up(Taker::Class(other), pool.slots() * SLOT_SIZE);
+        surplus::gave_up(Taker::Class(other), other.pool_size());
         Some(pool)
     }
 

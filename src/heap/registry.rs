@@ -151,9 +151,11 @@ impl Vacatable for &'static ThreadHeap {
     }
 
     fn has_mail(&self) -> bool {
-        // A sweep's step may have left what it took out: where a sweep's next step is no answer, it waits as well.
-        let is_left = self.inbox.is_pending() && config::retention().leaves_at_once();
-        is_left || self.inbox.has_mail()
+        // What a sweep's step took out and left is for its next step, but where nothing waits for that.
+        match config::retention().leaves_at_once() {
+            true => self.inbox.has_any(),
+            false => self.inbox.has_mail(),
+        }
     }
 
     fn lock_registry(&self) -> impl Drop {

@@ -34,9 +34,9 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
     alloc_with_room(size, align, size)
 }
 
-/// As [`alloc`], with room to grow to `room` bytes where it is, which fit a span and are no less than `size`.
+/// As [`alloc`], with room to grow to `room` bytes where it is, as far as a span can.
 pub fn alloc_with_room(size: usize, align: usize, room: usize) -> Option<(NonNull<u8>, bool)> {
-    let slots = slots_for(room);
+    let slots = slots_for(size.max(room.min(SPAN_MAX)));
     limit::hand_out(slots * SLOT_SIZE, 0);
     take_kept(slots, align, size).or_else(|| take(slots, align, size)).or_else(|| {
         local::with(|heap| {

@@ -97,7 +97,6 @@ static void realloc_keeps_what_was_there(void) {
         NEED(grown);
         grown[bytes - 1] = 9;
     }
-    errno = 0;
     // Who asks for what it has already got is not moved, however it came by its block.
     for (size_t bytes = 1; bytes < 1000000; bytes += bytes / 30 + 1) {
         for (size_t more = 1; more < bytes; more *= 2) {
@@ -106,6 +105,7 @@ static void realloc_keeps_what_was_there(void) {
             free(block);
         }
     }
+    errno = 0;
     NEED(hide(realloc(grown, PTRDIFF_MAX)) == NULL && errno == ENOMEM);
     grown[0] = 1;
     NEED(realloc(grown, 0) == NULL);

@@ -70,8 +70,7 @@ impl<'a> Vacatable for &'a Heap {
     }
 
     fn has_mail(&self) -> bool {
-        let is_left = self.inbox.is_pending() && !planted("left_pending");
-        is_left || self.inbox.has_mail()
+        if planted("left_pending") { self.inbox.has_mail() } else { self.inbox.has_any() }
     }
 
     fn lock_registry(&self) -> impl Drop {

@@ -266,7 +266,7 @@ unsafe fn move_found(
     class: SizeClass,
     pool: NonNull<Pool>,
 ) -> *mut u8 {
-    let new = allocate(with_room(class, size));
+    let new = allocate_first([with_room(class, size), size], allocate);
     if !new.is_null() {
         // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
         unsafe {
@@ -295,7 +295,14 @@ fn with_room(class: SizeClass, size: usize) -> usize {
     }
 }
 
-/// The same for a block of `usable` bytes that is no pool's: an eighth more than it had, if it grows by less.
+/// The first block that there is memory for; null if there is for neither. What room takes is not to fail a request.
+#[inline(always)]
+fn allocate_first(sizes: [usize; 2], allocate: impl Fn(usize) -> *mut u8) -> *mut u8 {
+    let block = allocate(sizes[0]);
+    if block.is_null() && sizes[1] < sizes[0] { allocate(sizes[1]) } else { block }
+}
+
+/// As [`with_room`] for a block of `usable` bytes that is no pool's: an eighth more than it had, if it grows by less.
 fn room_beside(usable: usize, size: usize) -> usize {
     if size > usable { size.max(usable + usable / 8) } else { size }
 }
@@ -318,8 +325,10 @@ unsafe fn resize_more(block: *mut u8, size: usize) -> *mut u8 {
         return refused();
     };
     let new = match place {
-        Place::Pool(_, class) => allocate(with_room(class, size)),
-        _ => allocate_with_room(size, MALLOC_ALIGN, room_beside(usable, size)).0,
+        Place::Pool(_, class) => allocate_first([with_room(class, size), size], allocate),
+        _ => allocate_first([room_beside(usable, size), size], |room| {
+            allocate_with_room(size, MALLOC_ALIGN, room).0
+        }),
     };
     if !new.is_null() {
         // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.

@@ -27,12 +27,9 @@ pub fn allocate_with_room(size: usize, align: usize, room: usize) -> (*mut u8, b
     settings::read_environment_once();
     // A span that nothing was asked of is a kept one.
     let size = size.max(1);
-    let found = if span::fits(size.max(room), align) {
-        span::alloc_with_room(size, align, size.max(room))
-    } else if span::fits(size, align) {
-        span::alloc(size, align)
-    } else {
-        large::alloc(size, align)
+    let found = match span::fits(size, align) {
+        true => span::alloc_with_room(size, align, room),
+        false => large::alloc(size, align),
     };
     sweeper::start_if_due();
     found.map_or_else(|| (refused(), false), |(block, zero)| (block.as_ptr(), zero))
