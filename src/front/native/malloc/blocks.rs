@@ -79,7 +79,7 @@ fn allocate_more(size: usize) -> *mut u8 {
 /// `block` is null, or one of this module's and nobody uses it any more, or no block of this allocator's.
 #[inline(always)]
 pub unsafe fn release(block: *mut u8) {
-    match trusted_small(block) {
+    match trusted(block, in_small_pool) {
         // SAFETY: the caller's contract.
         Some(found) => unsafe { found.release() },
         // SAFETY: the caller's contract.
@@ -109,49 +109,45 @@ impl Trusted {
     }
 }
 
-/// A block of a small pool, if nothing need be checked.
+/// What `look` finds, if `block` lies in an arena that is trusted. No block passes through an option on the way: the
+/// compiler would look for null again.
 #[inline(always)]
-fn trusted_small(block: *mut u8) -> Option<Trusted> {
-    if !arena_map::is_trusted(block.addr()) {
-        return None;
-    }
-    // SAFETY: no arena is at address 0.
-    let block = unsafe { NonNull::new_unchecked(block) };
-    let pool = Pool::around(block, POOL_SMALL);
-    // SAFETY: the record of a place in an arena, which is mapped as long as the block is used.
-    let class = unsafe { pool.as_ref() }.small_class()?;
-    Some(Trusted { block, class, pool, pool_size: POOL_SMALL })
+fn trusted(block: *mut u8, look: impl Fn(*mut u8) -> Option<Trusted>) -> Option<Trusted> {
+    if arena_map::is_trusted(block.addr()) { look(block) } else { None }
 }
 
-/// As [`trusted_small`], for a medium pool.
+/// A block of a trusted arena, if it is in a pool of `pool_size` bytes, whose class `class_of` tells: that fills as many
+/// bytes, at whose start its record is found, so it holds the block.
 #[inline(always)]
-fn trusted_medium(block: NonNull<u8>) -> Option<Trusted> {
-    trusted_larger(block, POOL_MEDIUM, Pool::medium_class)
-}
-
-/// As [`trusted_small`], for a pool of `pool_size` bytes, whose class `class_of` tells: that fills as many bytes, at whose
-/// start its record is found, so it holds the block.
-#[inline(always)]
-fn trusted_larger(
-    block: NonNull<u8>,
+fn in_pool(
+    block: *mut u8,
     pool_size: usize,
     class_of: impl Fn(&Pool) -> Option<SizeClass>,
 ) -> Option<Trusted> {
-    if !arena_map::is_trusted(block.addr().get()) {
-        return None;
-    }
+    // SAFETY: called by `trusted` only, for what is in an arena: none is at address 0.
+    let block = unsafe { NonNull::new_unchecked(block) };
     let pool = Pool::around(block, pool_size);
-    // SAFETY: the record of a place in an arena, which is mapped as long as the block is used.
+    // SAFETY: the record of a place in that arena, which is mapped as long as the block is used.
     let class = class_of(unsafe { pool.as_ref() })?;
     Some(Trusted { block, class, pool, pool_size })
+}
+
+#[inline(always)]
+fn in_small_pool(block: *mut u8) -> Option<Trusted> {
+    in_pool(block, POOL_SMALL, Pool::small_class)
+}
+
+#[inline(always)]
+fn in_medium_pool(block: *mut u8) -> Option<Trusted> {
+    in_pool(block, POOL_MEDIUM, Pool::medium_class)
 }
 
 /// Takes back what is in no small pool, or in an arena that is not trusted.
 #[inline(never)]
 unsafe fn release_more(block: *mut u8) {
-    let Some(block) = NonNull::new(block) else { return };
-    let found = trusted_medium(block);
-    match found.or_else(|| trusted_larger(block, POOL_BIG, Pool::big_class)) {
+    let in_big_pool = |block| in_pool(block, POOL_BIG, Pool::big_class);
+    let found = trusted(block, |block| in_medium_pool(block).or_else(|| in_big_pool(block)));
+    match found {
         // SAFETY: the caller's contract.
         Some(found) => unsafe { found.release() },
         // SAFETY: the caller's contract.
@@ -161,7 +157,8 @@ unsafe fn release_more(block: *mut u8) {
 
 /// Takes back what is in no pool, or in an arena that is not trusted.
 #[inline(never)]
-unsafe fn release_other(block: NonNull<u8>) {
+unsafe fn release_other(block: *mut u8) {
+    let Some(block) = NonNull::new(block) else { return };
     let is_ours = match Place::of(block) {
         Place::Pool(pool, class) if check::is_sound(block, pool, class) => {
             // SAFETY: the caller's contract; the pool is of this class.
@@ -244,7 +241,7 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
 ///
 /// As for [`release`], and neither is `block` null nor `size` 0.
 pub unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
-    let found = trusted_small(block).or_else(|| trusted_medium(NonNull::new(block)?));
+    let found = trusted(block, |block| in_small_pool(block).or_else(|| in_medium_pool(block)));
     match found {
         Some(Trusted { class, .. }) if suits(class, size) => block,
         // SAFETY: the caller's contract.
