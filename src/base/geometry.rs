@@ -137,7 +137,7 @@ pub const UNMAP_AT_ONCE: usize = 64 << 20;
 pub const CLAIM_STEP_PAGES: usize = 64;
 
 /// Blocks of a list that are looked through while one OS page is given back: each may be in no cache.
-pub const BLOCKS_A_PAGE: usize = 16;
+pub const BLOCKS_A_PAGE: usize = 8;
 
 /// The work of claiming a heap, in OS pages given back.
 pub const CLAIM_PAGES: usize = 4;
