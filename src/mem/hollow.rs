@@ -24,6 +24,11 @@ use crate::sys;
 const PAGES_MAX: usize = u32::BITS as usize;
 const _: () = assert!(POOL_BIG / SLOT_SIZE <= PAGES_MAX);
 
+/// A list of at least this share of a pool's blocks has them fetched ahead.
+const FETCHED_SHARE: usize = 4;
+/// Bytes that a processor fetches together.
+const LINE: usize = 64;
+
 /// A pool's blocks and the OS pages that they lie in.
 struct Grid {
     block_size: usize,
@@ -93,6 +98,7 @@ impl Pool {
     pub unsafe fn hollow(&self, page_size: usize) -> Option<Hollowed> {
         let grid = Grid::of(self, page_size)?;
         let (carved, purged) = (self.carved(), self.purged());
+        self.expect_listed(&grid, purged);
         // SAFETY: the caller's contract.
         let free_in = unsafe { self.count_free(&grid, purged) };
         let unused = (0..grid.pages).filter(|&page| {
@@ -106,11 +112,24 @@ impl Pool {
         }
         let now = purged | pages;
         // SAFETY: the caller's contract.
-        unsafe { self.keep_listed(|offset| grid.pages_at(offset) & now == 0) };
-        let absent = grid.blocks_reaching(now, carved).count();
-        let blocks = absent - self.absent();
-        self.set_purged(now, absent);
+        let blocks = unsafe { self.keep_listed(|offset| grid.pages_at(offset) & now == 0) };
+        self.set_purged(now, self.absent() + blocks);
         Some(Hollowed { pages: pages | tail, blocks })
+    }
+
+    /// Has the processor fetch what the free list leads through, if that is much of the pool: all at once, where the list
+    /// tells of a block only when the one before has come.
+    fn expect_listed(&self, grid: &Grid, purged: u32) {
+        if self.listed() < self.carved() / FETCHED_SHARE {
+            return;
+        }
+        let step = grid.block_size.max(LINE);
+        for offset in (0..self.carved() * grid.block_size).step_by(step) {
+            if purged & 1 << (offset >> grid.page_shift) == 0 {
+                // SAFETY: within the pool.
+                block::expect(unsafe { self.start().add(offset) }.as_ptr().cast());
+            }
+        }
     }
 
     /// The OS pages behind the carved blocks, by bit, if they may be resident: once.
@@ -142,18 +161,19 @@ impl Pool {
         free_in
     }
 
-    /// Keeps of the free list the blocks that `keep` says, by offset.
+    /// Keeps of the free list the blocks that `keep` says, by offset. Returns how many it does not keep.
     ///
     /// # Safety
     ///
     /// As for [`Pool::hollow`].
-    unsafe fn keep_listed(&self, keep: impl Fn(usize) -> bool) {
-        let (mut kept, mut last) = (block::NONE, None);
+    unsafe fn keep_listed(&self, keep: impl Fn(usize) -> bool) -> usize {
+        let (mut kept, mut last, mut left) = (block::NONE, None, 0);
         let mut block = self.free.get();
         while let Some(found) = NonNull::new(block) {
             // SAFETY: on the caller's list.
             block = unsafe { Block::next(found) };
             if !keep(self.offset_of(found)) {
+                left += 1;
                 continue;
             }
             match last {
@@ -168,6 +188,7 @@ impl Pool {
             unsafe { Block::set_next(last, block::NONE) };
         }
         self.free.set(kept);
+        left
     }
 
     /// Carves absent blocks again: all that become whole when the OS pages of the first absent one
