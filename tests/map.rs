@@ -216,6 +216,56 @@ fn few_freed_spans_are_kept_of_every_length_and_none_for_long() {
 }
 
 #[test]
+fn a_kept_span_serves_what_is_a_little_shorter_on_any_thread() {
+    alone_with(&[NO_SWEEPER], || {
+        let spans = |used: u32| {
+            let map = highwater::map();
+            let found = of_kind(&map, MapKind::Span).filter(|span| span.blocks_used == used);
+            found.map(|span| (span.slots, span.block_size)).collect::<Vec<_>>()
+        };
+        // More than an eighth longer than the first request, less than that longer than the second.
+        thread::spawn(|| drop(Block::new(100_000))).join().expect("it frees a block");
+        let shorter = Block::new(70_000);
+        assert_eq!((spans(1), spans(0)), (vec![(18, 70_000)], vec![(25, 0)]));
+        let little_shorter = Block::new(91_000);
+        assert_eq!(spans(0), []);
+        assert!(spans(1).contains(&(25, 91_000)));
+        drop((shorter, little_shorter));
+        highwater::trim();
+        assert_eq!(spans(0), []);
+    });
+}
+
+#[test]
+fn what_many_threads_allocate_and_free_of_spans_is_counted_exactly() {
+    alone_with(&[NO_SWEEPER], || {
+        let before = highwater::stats();
+        let held: Vec<Vec<Block>> = (0..20)
+            .map(|of: usize| {
+                thread::spawn(move || {
+                    for number in 0..200 {
+                        drop(Block::new(33_000 + (of * 7919 + number * 104_729) % 400_000));
+                    }
+                    blocks(of, |number| 40_000 + number * 1_000)
+                })
+            })
+            .map(|thread| thread.join().expect("it allocates"))
+            .collect();
+        let bytes =
+            (0..20).flat_map(|of| 0..of).map(|number| 40_000 + number * 1_000).sum::<usize>();
+        let now = highwater::stats();
+        assert_eq!(now.large_blocks - before.large_blocks, 190);
+        assert_eq!(now.large_bytes - before.large_bytes, bytes);
+        assert_eq!(highwater::explain().sum(), highwater::explain().mapped);
+        // Freed by another thread than those that allocated them.
+        drop(held);
+        assert_eq!(highwater::stats().large_bytes, before.large_bytes);
+        highwater::trim();
+        assert_eq!(slots_kept(), 0);
+    });
+}
+
+#[test]
 fn rungs_that_do_not_wait_keep_no_freed_span() {
     alone(|| {
         for rung in [Retention::KeepArenas, Retention::ReturnArenas] {

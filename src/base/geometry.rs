@@ -85,14 +85,23 @@ pub const LARGE_KEPT_BYTES: usize = 1 << 20;
 /// are live: a burst that comes again within the delay finds its mappings.
 pub const LARGE_KEPT_BYTES_YOUNG: usize = 64 << 20;
 
-/// Slots of freed spans that the rungs that wait keep whole for the next request of their length, until they are old: the
-/// least, and the most. 0 to 4096: more finds one more often, and less serves others meanwhile.
+/// Slots of freed spans that, on the rungs that wait, one shelf keeps whole for the next request of their length, until they
+/// are old: the least, and the most. 0 to 4096: more finds one more often, and less serves others meanwhile.
 pub const SPANS_KEPT_SLOTS: [usize; 2] = [256, 4096];
-/// Between the two, the share of what is live: one part in so many.
+/// Between the two, the share of what is live for each heap with a thread: one part in so many.
 pub const SPANS_KEPT_PART: usize = 32;
-/// Spans for which there is room among them at the least: longer ones, whose first touch costs a hundred times what
-/// finding slots does, are not kept.
-pub const SPANS_KEPT_LEAST: usize = 4;
+/// Heaps with a thread up to which the least of each shelf grows with their number. 1 to 8: who finds none waits for the
+/// others. With 4 MiB, a thread with a few dozen buffers of random lengths finds one nine times in ten.
+pub const SPANS_KEPT_HEAPS: usize = 4;
+/// Shelves that they lie on, each with a lock. 1 to 64: fewer make threads wait for each other, more keep what others want.
+pub const SPAN_SHELVES: usize = 16;
+/// Shelves of other threads that a request looks at, of those that have as much, when its own has none. 0 to all.
+pub const SHELVES_TRIED: usize = 2;
+/// What a kept span may be longer than is asked for, one part in so many: as much as blocks are rounded by at the most.
+pub const SPAN_ROOM_PART: usize = 8;
+/// Requested bytes of spans up to which a shelf counts what is live by itself. 0 to 1 MiB: less has threads write to the same
+/// cache lines, more makes the sums that policies go by less exact.
+pub const SPANS_UNPUBLISHED_BYTES: usize = 256 << 10;
 
 /// Slots of empty pools that heaps with a thread keep with their lists, all together, until they are old or surplus; and
 /// what one of many keeps all the same. Further ones go to the arenas, where they serve any heap. 16 MiB: a burst of a few

@@ -147,6 +147,7 @@ fn recount(arenas: &ArenaSet, own: &'static ThreadHeap) {
         let (live, carved, pools) = counts[class.index()];
         ledger::recount(class, live, carved, pools);
     }
+    span::forget_unpublished();
     let large = large::totals();
     ledger::recount_large(large_blocks + large.live_blocks, span_bytes + large.live_requested);
 }

@@ -143,10 +143,15 @@ pub fn publish(of: SizeClass, blocks: isize) {
 
 /// The calling thread has `blocks` spans or direct mappings more, `bytes` requested bytes more; or fewer.
 pub fn publish_large(blocks: isize, bytes: isize) {
+    add_large(blocks, bytes);
+    watch::count_large(blocks, bytes);
+}
+
+/// As [`publish_large`], of what several threads did.
+pub fn add_large(blocks: isize, bytes: isize) {
     LARGE_BLOCKS.add(blocks);
     LARGE_BYTES.add(bytes);
     LIVE_BYTES.add(bytes);
-    watch::count_large(blocks, bytes);
 }
 
 /// Starts every peak again from what is now.

@@ -85,6 +85,7 @@ impl Registry {
         let heap = unsafe { self.store.add_in_place(|room| ThreadHeap::make(room)) }?;
         // SAFETY: just made, never freed, and only ever used through shared references.
         let heap: &'static ThreadHeap = unsafe { heap.as_ref() };
+        heap.number.set(self.count as u32);
         heap.next.set(self.all);
         self.all = ptr::from_ref(heap).cast_mut();
         self.count += 1;

@@ -5,19 +5,14 @@
 
 use core::ptr::NonNull;
 
-use super::span_kept::KeptSpans;
+use super::span_kept::{Held, SHELVES, Shelf, Wanted};
 use super::surplus::{self, Taker};
 use super::sweep::{Age, Swept};
-use super::{config, ledger, limit, local, span_kept, sweeper};
-use crate::base::geometry::{SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPANS_KEPT_LEAST};
+use super::{config, ledger, limit, local, registry, sweeper, watch};
+use crate::base::geometry::{SHELVES_TRIED, SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPAN_ROOM_PART};
 use crate::mem::arena::Taken;
-use crate::mem::arena_set::{ARENAS, ArenaSet};
+use crate::mem::arena_set::{ARENAS, ArenaSet, Vacated};
 use crate::mem::pool::Pool;
-use crate::sync::lock::{Mutex, MutexGuard, RawLock};
-
-/// Freed spans that are kept. Rank 3: taken with no lock held, or under the arenas (rank 2).
-static KEPT: Mutex<KeptSpans> =
-    Mutex::from_raw(<RawLock as parking_lot::lock_api::RawMutex>::INIT, KeptSpans::new());
 
 /// Whether a request is one for a span, given that it is none for a pool.
 pub const fn fits(size: usize, align: usize) -> bool {
@@ -67,15 +62,30 @@ fn grew(taken: &Taken) {
 }
 
 fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
+    let room = if config::retention().classes_share() { slots / SPAN_ROOM_PART } else { 0 };
+    let wanted = Wanted { slots, most: slots + room, align };
+    let take = |mut shelf: Held| {
+        let span = shelf.take(&wanted)?;
+        span.resize_span(span.slots(), size);
+        shelf.count(1, size as isize);
+        Some(span.start())
+    };
     // Others may put one there: then this request is served as if it had come first.
-    if span_kept::bytes() == 0 {
-        return None;
-    }
-    let mut kept = KEPT.lock();
-    let span = kept.take(slots, align)?;
-    span.resize_span(slots, size);
-    ledger::publish_large(1, size as isize);
-    Some((span.start(), false))
+    let has_some = |shelf: &&Shelf| shelf.slots() >= slots;
+    let (before, from_own) = SHELVES.split_at(own_shelf());
+    let (own, behind) = from_own.split_first()?;
+    let start = Some(own).filter(has_some).and_then(|own| take(own.lock())).or_else(|| {
+        // What others freed, where it is to be had without waiting.
+        let others = behind.iter().chain(before).filter(has_some);
+        others.filter_map(Shelf::try_lock).take(SHELVES_TRIED).find_map(take)
+    })?;
+    watch::count_large(1, size as isize);
+    Some((start, false))
+}
+
+/// The number of the calling thread's shelf.
+fn own_shelf() -> usize {
+    local::own().number.get() as usize % SHELVES.len()
 }
 
 /// Takes a span back.
@@ -87,59 +97,68 @@ pub unsafe fn free(start: NonNull<u8>) {
     let span = record(start);
     // Of what is no span in use the record says 0, but for a pool's whose OS pages are purged.
     invariant!(span.requested().is_some(), "a span that is freed is one in use");
-    let publish = || ledger::publish_large(-1, -(span.requested().unwrap_or(0) as isize));
-    let slots_max = config::retention().spans_kept_slots(ledger::LIVE_BYTES.now());
-    let slots = span.slots();
-    if slots <= slots_max / SPANS_KEPT_LEAST {
-        let mut kept = KEPT.lock();
-        publish();
+    let requested = span.requested().unwrap_or(0) as isize;
+    let live = ledger::LIVE_BYTES.now();
+    let slots_max = config::retention().spans_kept_slots(live, registry::held());
+    if slots_max > 0 {
+        let shelf = &SHELVES[own_shelf()];
+        let mut held = shelf.lock();
+        held.count(-1, -requested);
         span.give_span_up();
-        kept.put(span);
-        drop(kept);
-        give_back_over(slots_max);
+        let kept = held.put(span);
+        drop(held);
+        watch::count_large(-1, -requested);
+        if kept > slots_max {
+            give_back_over(shelf, slots_max);
+        }
     } else {
+        let slots = span.slots();
+        let mut arenas = ARENAS.lock();
+        ledger::publish_large(-1, -requested);
         // SAFETY: the span is the caller's, so its slots are.
-        unsafe { give(ARENAS.lock(), span, Age::Any, publish) };
+        let vacated = unsafe { give(&mut arenas, span, Age::Any) };
+        drop(arenas);
+        if let Some(arena) = vacated {
+            arena.unmap();
+        }
         surplus::large_freed(slots * SLOT_SIZE);
     }
     sweeper::nudge();
 }
 
-/// Gives kept spans back until no more than `slots_max` slots are kept.
-fn give_back_over(slots_max: usize) {
-    while span_kept::bytes() > slots_max.saturating_mul(SLOT_SIZE) {
-        // Under both locks, here and below: a forked child finds the span kept or its slots free.
-        let arenas = ARENAS.lock();
-        let Some(span) = KEPT.lock().take_over(slots_max) else { return };
-        let slots = span.slots();
+/// Gives a shelf's spans back until three quarters of `slots_max` slots are kept there: several at a time, as threads that
+/// do so wait for each other.
+#[cold]
+fn give_back_over(shelf: &'static Shelf, slots_max: usize) {
+    let mut given = 0;
+    let (mut arenas, mut kept) = (ARENAS.lock(), shelf.lock());
+    // Under both locks, here and below: a forked child finds the span kept or its slots free.
+    while let Some(span) = kept.take_over(slots_max - slots_max / 4) {
+        given += span.slots();
         // SAFETY: off its list, and nobody's.
-        unsafe { give(arenas, span, Age::Any, || ()) };
-        surplus::large_freed(slots * SLOT_SIZE);
+        if let Some(vacated) = unsafe { give(&mut arenas, span, Age::Any) } {
+            drop((kept, arenas));
+            vacated.unmap();
+            (arenas, kept) = (ARENAS.lock(), shelf.lock());
+        }
     }
+    drop((kept, arenas));
+    surplus::large_freed(given * SLOT_SIZE);
 }
 
-/// Gives a span's slots back to its arena, and has `publish` say what that means; those of an old one count as old.
-/// Returns bytes that went to the system.
+/// Gives a span's slots back to its arena; those of an old one count as old.
 ///
 /// # Safety
 ///
 /// Nobody uses the span, and it is on no list.
-unsafe fn give(
-    mut arenas: MutexGuard<'_, ArenaSet>,
-    span: &'static Pool,
-    age: Age,
-    publish: impl FnOnce(),
-) -> usize {
+unsafe fn give(arenas: &mut ArenaSet, span: &'static Pool, age: Age) -> Option<Vacated> {
     let (start, slots) = (span.start(), span.slots());
     surplus::gave_up(Taker::Span, slots * SLOT_SIZE);
-    publish();
     span.close();
     let empty_kept = config::retention().arenas_empty_kept();
     let give = if age == Age::Old { ArenaSet::give_old } else { ArenaSet::give };
     // SAFETY: the slots were taken for the span, which nobody uses.
-    let vacated = unsafe { give(&mut arenas, start, slots, empty_kept) };
-    drop(arenas);
-    vacated.map_or(0, |arena| arena.unmap())
+    unsafe { give(arenas, start, slots, empty_kept) }
 }
 
 /// Makes a span hold `size` bytes without moving it. False if it cannot: nothing has changed then.
@@ -179,21 +198,38 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
 /// Lets kept spans of this age go, if the rung says that classes share.
 pub fn give_back_kept(age: Age) -> Swept {
     let mut swept = Swept::default();
-    if span_kept::bytes() == 0 || !config::retention().classes_share() {
-        return swept;
+    if config::retention().classes_share() {
+        let stocked = SHELVES.iter().filter(|shelf| shelf.slots() > 0);
+        stocked.for_each(|shelf| swept.add(give_back_of(shelf, age)));
     }
+    swept
+}
+
+fn give_back_of(shelf: &'static Shelf, age: Age) -> Swept {
+    let mut bytes = 0;
     loop {
-        let arenas = ARENAS.lock();
-        let mut kept = KEPT.lock();
+        let mut arenas = ARENAS.lock();
+        let mut kept = shelf.lock();
         let span = if age == Age::Any { kept.take_over(0) } else { kept.take_seen() };
         let Some(span) = span else {
-            swept.young = kept.see();
-            return swept;
+            return Swept { bytes, young: kept.see() };
         };
         drop(kept);
         // SAFETY: off its list, and nobody's.
-        swept.bytes += unsafe { give(arenas, span, age, || ()) };
+        let vacated = unsafe { give(&mut arenas, span, age) };
+        drop(arenas);
+        bytes += vacated.map_or(0, Vacated::unmap);
     }
+}
+
+/// Publishes what is counted apart: the ledger's sums are exact then.
+pub fn settle() {
+    SHELVES.iter().for_each(|shelf| shelf.lock().publish());
+}
+
+/// Forgets what is counted apart: for a forked child, which counts anew.
+pub fn forget_unpublished() {
+    SHELVES.iter().for_each(|shelf| shelf.lock().forget_unpublished());
 }
 
 fn record(start: NonNull<u8>) -> &'static Pool {
@@ -203,7 +239,7 @@ fn record(start: NonNull<u8>) -> &'static Pool {
 
 /// Locks the kept spans, for a fork.
 pub fn lock_for_fork() {
-    core::mem::forget(KEPT.lock());
+    SHELVES.iter().for_each(|shelf| core::mem::forget(shelf.lock()));
 }
 
 /// Unlocks what [`lock_for_fork`] locked.
@@ -213,5 +249,5 @@ pub fn lock_for_fork() {
 /// The calling thread locked it, or is its copy in a child.
 pub unsafe fn unlock_after_fork() {
     // SAFETY: the caller's contract.
-    unsafe { KEPT.force_unlock() };
+    SHELVES.iter().for_each(|shelf| unsafe { shelf.spans.force_unlock() });
 }

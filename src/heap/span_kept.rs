@@ -3,12 +3,19 @@
 //! Who frees a buffer often wants one of the same length next, and to take slots apart and put them together again costs
 //! several times what a list does. Most rungs keep few, and not for long (`SPANS_KEPT_SLOTS`): they serve nobody else
 //! meanwhile. Where classes do not share, all are kept, for ever.
+//!
+//! They lie on shelves with a lock each, one for a few threads, so that buffers that come and go on many threads make
+//! none of those wait; what is live is counted there too.
 
 #![forbid(unsafe_code)]
 
+use core::mem;
+
 use super::bin::PoolList;
-use crate::base::geometry::{SLOT_SIZE, SPAN_MAX};
+use super::ledger;
+use crate::base::geometry::{SLOT_SIZE, SPAN_MAX, SPAN_SHELVES, SPANS_UNPUBLISHED_BYTES};
 use crate::mem::pool::Pool;
+use crate::sync::lock::{Mutex, MutexGuard, RawLock};
 use crate::sync::word::WordSize;
 
 const LENGTHS: usize = SPAN_MAX / SLOT_SIZE;
@@ -16,15 +23,24 @@ const LENGTHS: usize = SPAN_MAX / SLOT_SIZE;
 type LengthSet = u128;
 const _: () = assert!(LENGTHS <= LengthSet::BITS as usize);
 
-/// Slots of all kept spans. Changed under the lock that the set is behind.
-static SLOTS: WordSize = WordSize::new(0);
+/// All shelves. Rank 3: taken with no lock held, or under the arenas (rank 2), and two at once for a fork only.
+pub static SHELVES: [Shelf; SPAN_SHELVES] = [const { Shelf::new() }; SPAN_SHELVES];
 
-/// Bytes of all kept spans.
-pub fn bytes() -> usize {
-    SLOTS.get() * SLOT_SIZE
+/// See the module. On cache lines of its own.
+#[repr(align(64))]
+pub struct Shelf {
+    pub spans: Mutex<KeptSpans>,
+    /// Slots of its spans. Changed under the lock.
+    slots: WordSize,
 }
 
-/// See the module.
+/// A shelf that is the holder's for now.
+pub struct Held {
+    spans: MutexGuard<'static, KeptSpans>,
+    slots: &'static WordSize,
+}
+
+/// What stands under a shelf's lock.
 pub struct KeptSpans {
     /// By length; the last freed first.
     lists: [PoolList; LENGTHS],
@@ -33,67 +49,129 @@ pub struct KeptSpans {
     /// The length from which on the next span is let go when there are too many: of one length after the other, as a
     /// length that is seldom asked for would stay else.
     hand: usize,
+    /// Spans that the program has more, and their requested bytes, since the ledger was last told.
+    unpublished: (isize, isize),
 }
 
-impl KeptSpans {
-    pub const fn new() -> Self {
-        Self { lists: [const { PoolList::new() }; LENGTHS], lengths: 0, hand: 0 }
+/// What span is wanted: any of `slots` to `most` slots that starts at a multiple of `align` bytes.
+pub struct Wanted {
+    pub slots: usize,
+    pub most: usize,
+    pub align: usize,
+}
+
+impl Shelf {
+    const fn new() -> Self {
+        let spans = KeptSpans {
+            lists: [const { PoolList::new() }; LENGTHS],
+            lengths: 0,
+            hand: 0,
+            unpublished: (0, 0),
+        };
+        let lock = <RawLock as parking_lot::lock_api::RawMutex>::INIT;
+        Self { spans: Mutex::from_raw(lock, spans), slots: WordSize::new(0) }
     }
 
-    /// Keeps a span.
-    pub fn put(&mut self, span: &'static Pool) {
+    /// Slots of its spans, at about this moment.
+    pub fn slots(&self) -> usize {
+        self.slots.get()
+    }
+
+    pub fn lock(&'static self) -> Held {
+        Held { spans: self.spans.lock(), slots: &self.slots }
+    }
+
+    /// `None` if it is somebody else's.
+    pub fn try_lock(&'static self) -> Option<Held> {
+        Some(Held { spans: self.spans.try_lock()?, slots: &self.slots })
+    }
+}
+
+impl Held {
+    /// Keeps a span. Slots of all that are kept on the shelf then.
+    pub fn put(&mut self, span: &'static Pool) -> usize {
         let length = span.slots() - 1;
         span.forget_seen();
-        self.lists[length].push_front(span);
-        self.lengths |= 1 << length;
-        SLOTS.set(SLOTS.get() + span.slots());
+        self.spans.lists[length].push_front(span);
+        self.spans.lengths |= 1 << length;
+        self.slots.set(self.slots.get() + span.slots());
+        self.slots.get()
     }
 
-    /// Takes the last freed span of `slots` slots that starts at a multiple of `align` bytes.
-    pub fn take(&mut self, slots: usize, align: usize) -> Option<&'static Pool> {
-        if self.lengths & 1 << (slots - 1) == 0 {
-            return None;
+    /// Takes the last freed span of the shortest length that suits.
+    pub fn take(&mut self, wanted: &Wanted) -> Option<&'static Pool> {
+        let (least, most) = (wanted.slots - 1, wanted.most.min(LENGTHS) - 1);
+        let suiting =
+            LengthSet::MAX << least & LengthSet::MAX >> (LengthSet::BITS as usize - 1 - most);
+        let mut lengths = self.spans.lengths & suiting;
+        while lengths != 0 {
+            let list = &self.spans.lists[lengths.trailing_zeros() as usize];
+            lengths &= lengths - 1;
+            let suits = |span: &&Pool| span.start().addr().get().is_multiple_of(wanted.align);
+            let found = list.iter().find(suits);
+            if let Some(span) = found {
+                self.remove(span);
+                return found;
+            }
         }
-        let suits = |span: &&Pool| span.start().addr().get().is_multiple_of(align);
-        let span = self.lists[slots - 1].iter().find(suits)?;
-        self.remove(span);
-        Some(span)
+        None
     }
 
     /// Takes a span that is one too many if no more than `slots_max` slots are kept.
     pub fn take_over(&mut self, slots_max: usize) -> Option<&'static Pool> {
-        if SLOTS.get() <= slots_max {
+        if self.slots.get() <= slots_max {
             return None;
         }
-        let behind = self.lengths & LengthSet::MAX << self.hand;
-        let lengths = if behind == 0 { self.lengths } else { behind };
+        let behind = self.spans.lengths & LengthSet::MAX << self.spans.hand;
+        let lengths = if behind == 0 { self.spans.lengths } else { behind };
         let length = lengths.trailing_zeros() as usize;
-        self.hand = (length + 1) % LENGTHS;
-        let oldest = self.lists[length].last()?;
+        self.spans.hand = (length + 1) % LENGTHS;
+        let oldest = self.spans.lists[length].last()?;
         self.remove(oldest);
         Some(oldest)
     }
 
     /// Takes a span that a sweep has seen.
     pub fn take_seen(&mut self) -> Option<&'static Pool> {
-        let seen = self.lists.iter().filter_map(PoolList::last).find(|span| span.is_seen())?;
+        let lists = self.spans.lists.iter();
+        let seen = lists.filter_map(PoolList::last).find(|span| span.is_seen())?;
         self.remove(seen);
         Some(seen)
     }
 
     /// A sweep sees every span. Whether there is any.
     pub fn see(&self) -> bool {
-        self.lists.iter().flat_map(PoolList::iter).for_each(Pool::mark_seen);
-        self.lengths != 0
+        self.spans.lists.iter().flat_map(PoolList::iter).for_each(Pool::mark_seen);
+        self.spans.lengths != 0
+    }
+
+    /// The program has so many spans and requested bytes more, or fewer.
+    pub fn count(&mut self, blocks: isize, bytes: isize) {
+        let unpublished = &mut self.spans.unpublished;
+        *unpublished = (unpublished.0 + blocks, unpublished.1 + bytes);
+        if unpublished.1.unsigned_abs() >= SPANS_UNPUBLISHED_BYTES {
+            self.publish();
+        }
+    }
+
+    /// Tells the ledger what was counted here.
+    pub fn publish(&mut self) {
+        let (blocks, bytes) = mem::take(&mut self.spans.unpublished);
+        ledger::add_large(blocks, bytes);
+    }
+
+    /// Forgets what was counted here: for a forked child, which counts anew.
+    pub fn forget_unpublished(&mut self) {
+        self.spans.unpublished = (0, 0);
     }
 
     fn remove(&mut self, span: &'static Pool) {
         let length = span.slots() - 1;
-        let list = &self.lists[length];
+        let list = &self.spans.lists[length];
         list.remove(span);
         if list.first().is_none() {
-            self.lengths &= !(1 << length);
+            self.spans.lengths &= !(1 << length);
         }
-        SLOTS.set(SLOTS.get() - span.slots());
+        self.slots.set(self.slots.get() - span.slots());
     }
 }

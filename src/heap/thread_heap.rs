@@ -47,6 +47,8 @@ pub struct ThreadHeap {
     pub slots_given: Word32,
     /// Kept empty pools of all bins.
     pub kept: KeptEmpties,
+    /// How many heaps there were before it; `NOBODY` has 0, too.
+    pub number: Word32,
     /// Whether a thread has it: changed under the registry's lock.
     pub tenure: Tenure,
     /// The registry's links.
@@ -78,6 +80,7 @@ impl ThreadHeap {
             home: WordSize::new(0),
             slots_given: Word32::new(0),
             kept: KeptEmpties::new(),
+            number: Word32::new(0),
             tenure: Tenure::new(),
             next: WordPtr::new(ptr::null_mut()),
             vacant_next: WordPtr::new(ptr::null_mut()),

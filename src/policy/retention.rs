@@ -2,7 +2,7 @@
 
 use crate::base::geometry::{
     ARENAS_EMPTY_KEPT, EMPTY_SLOTS_KEPT, LARGE_KEPT_BYTES, LARGE_KEPT_BYTES_YOUNG, SLOT_SIZE,
-    SPANS_KEPT_PART, SPANS_KEPT_SLOTS,
+    SPAN_SHELVES, SPANS_KEPT_HEAPS, SPANS_KEPT_PART, SPANS_KEPT_SLOTS,
 };
 
 /// What leaves when memory becomes free: a ladder, each rung giving back what the one before it does
@@ -116,13 +116,16 @@ impl Retention {
         }
     }
 
-    /// Slots of freed spans to keep whole for their length, beside `live` bytes of live blocks.
-    pub(crate) fn spans_kept_slots(self, live: usize) -> usize {
+    /// Slots of freed spans that one shelf keeps whole for their length, beside `live` bytes of live blocks, where so many
+    /// heaps have a thread: none, or more than the longest has.
+    pub(crate) fn spans_kept_slots(self, live: usize, heaps: usize) -> usize {
         let [least, most] = SPANS_KEPT_SLOTS;
         match self {
             Retention::NeverShrink => usize::MAX,
             Retention::KeepArenas | Retention::ReturnArenas => 0,
             Retention::ReturnPools | Retention::ReturnPages => {
+                let least = least * heaps.clamp(1, SPANS_KEPT_HEAPS);
+                let live = live / heaps.clamp(1, SPAN_SHELVES);
                 (live / SPANS_KEPT_PART / SLOT_SIZE).clamp(least, most)
             }
         }
@@ -147,6 +150,7 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::geometry::SPAN_MAX;
 
     #[test]
     fn a_rung_keeps_no_more_than_the_one_below_it() {
@@ -164,6 +168,20 @@ mod tests {
         let [all, least] = EMPTY_SLOTS_KEPT;
         assert_eq!([0, 1, 2, 7].map(Retention::empty_slots_kept), [all, all, all / 2, all / 7]);
         assert_eq!(Retention::empty_slots_kept(all), least);
+    }
+
+    #[test]
+    fn spans_are_kept_where_memory_waits_and_more_where_more_is_live() {
+        let longest = SPAN_MAX / SLOT_SIZE;
+        for (rung, heaps) in Retention::ALL.into_iter().flat_map(|rung| [(rung, 0), (rung, 1000)]) {
+            let kept = [0, 1 << 30, 1 << 40].map(|live| rung.spans_kept_slots(live, heaps));
+            assert_eq!(kept[0] > 0, rung.waits() || !rung.classes_share());
+            assert!(kept.iter().all(|&slots| slots == 0 || slots > longest));
+            assert_eq!(kept[0] < kept[2], rung.waits());
+            // Each of many keeps less of what is live, and each of few no less than one alone.
+            assert!(rung.spans_kept_slots(1 << 28, heaps) <= rung.spans_kept_slots(1 << 28, 1));
+            assert!(rung.spans_kept_slots(0, heaps) >= rung.spans_kept_slots(0, 1));
+        }
     }
 
     #[test]

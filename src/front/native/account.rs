@@ -12,10 +12,9 @@ use crate::base::geometry::{SLOT_SIZE, SLOTS_PER_ARENA, USABLE_SLOTS};
 use crate::front::explain::Explain;
 use crate::heap::large;
 use crate::heap::limit;
-use crate::heap::local;
 use crate::heap::registry::REGISTRY;
-use crate::heap::sweep;
 use crate::heap::thread_heap::ThreadHeap;
+use crate::heap::{local, span, sweep};
 use crate::mem::arena::Arena;
 use crate::mem::arena_set::ARENAS;
 use crate::mem::pool::{Pool, State};
@@ -81,6 +80,7 @@ pub fn settle_own() -> &'static ThreadHeap {
     if !own.is_nobody() {
         own.settle_all();
     }
+    span::settle();
     own
 }
 
