@@ -66,7 +66,7 @@ fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bo
     let wanted = Wanted { slots, most: slots + room, align };
     let take = |mut shelf: Held| {
         let span = shelf.take(&wanted)?;
-        span.resize_span(span.slots(), size);
+        span.resize_span(span.span_slots(), size);
         shelf.count(1, size as isize);
         Some(span.start())
     };
@@ -112,7 +112,7 @@ pub unsafe fn free(start: NonNull<u8>) {
             give_back_over(shelf, slots_max);
         }
     } else {
-        let slots = span.slots();
+        let slots = span.span_slots();
         let mut arenas = ARENAS.lock();
         ledger::publish_large(-1, -requested);
         // SAFETY: the span is the caller's, so its slots are.
@@ -134,7 +134,7 @@ fn give_back_over(shelf: &'static Shelf, slots_max: usize) {
     let (mut arenas, mut kept) = (ARENAS.lock(), shelf.lock());
     // Under both locks, here and below: a forked child finds the span kept or its slots free.
     while let Some(span) = kept.take_over(slots_max - slots_max / 4) {
-        given += span.slots();
+        given += span.span_slots();
         // SAFETY: off its list, and nobody's.
         if let Some(vacated) = unsafe { give(&mut arenas, span, Age::Any) } {
             drop((kept, arenas));
@@ -152,7 +152,7 @@ fn give_back_over(shelf: &'static Shelf, slots_max: usize) {
 ///
 /// Nobody uses the span, and it is on no list.
 unsafe fn give(arenas: &mut ArenaSet, span: &'static Pool, age: Age) -> Option<Vacated> {
-    let (start, slots) = (span.start(), span.slots());
+    let (start, slots) = (span.start(), span.span_slots());
     surplus::gave_up(Taker::Span, slots * SLOT_SIZE);
     span.close();
     let empty_kept = config::retention().arenas_empty_kept();
@@ -168,7 +168,7 @@ unsafe fn give(arenas: &mut ArenaSet, span: &'static Pool, age: Age) -> Option<V
 /// `start` is a span of [`alloc`]'s, the caller's, and `size` is one that a span can have.
 pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     let span = record(start);
-    let (from, to) = (span.slots(), slots_for(size));
+    let (from, to) = (span.span_slots(), slots_for(size));
     let before = span.requested().unwrap_or(0);
     // A span that may serve no other class keeps its tail, and one that grows what room it has.
     let shrinks = size < before && config::retention().classes_share();

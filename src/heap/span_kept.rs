@@ -19,9 +19,6 @@ use crate::sync::lock::{Mutex, MutexGuard, RawLock};
 use crate::sync::word::WordSize;
 
 const LENGTHS: usize = SPAN_MAX / SLOT_SIZE;
-/// One bit for each length, that of one slot first.
-type LengthSet = u128;
-const _: () = assert!(LENGTHS <= LengthSet::BITS as usize);
 
 /// All shelves. Rank 3: taken with no lock held, or under the arenas (rank 2), and two at once for a fork only.
 pub static SHELVES: [Shelf; SPAN_SHELVES] = [const { Shelf::new() }; SPAN_SHELVES];
@@ -42,10 +39,8 @@ pub struct Held {
 
 /// What stands under a shelf's lock.
 pub struct KeptSpans {
-    /// By length; the last freed first.
+    /// By length, that of one slot first; the last freed first.
     lists: [PoolList; LENGTHS],
-    /// The lengths whose list has a span.
-    lengths: LengthSet,
     /// The length from which on the next span is let go when there are too many: of one length after the other, as a
     /// length that is seldom asked for would stay else.
     hand: usize,
@@ -62,12 +57,8 @@ pub struct Wanted {
 
 impl Shelf {
     const fn new() -> Self {
-        let spans = KeptSpans {
-            lists: [const { PoolList::new() }; LENGTHS],
-            lengths: 0,
-            hand: 0,
-            unpublished: (0, 0),
-        };
+        let spans =
+            KeptSpans { lists: [const { PoolList::new() }; LENGTHS], hand: 0, unpublished: (0, 0) };
         let lock = <RawLock as parking_lot::lock_api::RawMutex>::INIT;
         Self { spans: Mutex::from_raw(lock, spans), slots: WordSize::new(0) }
     }
@@ -90,31 +81,21 @@ impl Shelf {
 impl Held {
     /// Keeps a span. Slots of all that are kept on the shelf then.
     pub fn put(&mut self, span: &'static Pool) -> usize {
-        let length = span.slots() - 1;
+        let slots = span.span_slots();
         span.forget_seen();
-        self.spans.lists[length].push_front(span);
-        self.spans.lengths |= 1 << length;
-        self.slots.set(self.slots.get() + span.slots());
-        self.slots.get()
+        self.spans.lists[slots - 1].push_front(span);
+        let kept = self.slots.get() + slots;
+        self.slots.set(kept);
+        kept
     }
 
     /// Takes the last freed span of the shortest length that suits.
     pub fn take(&mut self, wanted: &Wanted) -> Option<&'static Pool> {
-        let (least, most) = (wanted.slots - 1, wanted.most.min(LENGTHS) - 1);
-        let suiting =
-            LengthSet::MAX << least & LengthSet::MAX >> (LengthSet::BITS as usize - 1 - most);
-        let mut lengths = self.spans.lengths & suiting;
-        while lengths != 0 {
-            let list = &self.spans.lists[lengths.trailing_zeros() as usize];
-            lengths &= lengths - 1;
-            let suits = |span: &&Pool| span.start().addr().get().is_multiple_of(wanted.align);
-            let found = list.iter().find(suits);
-            if let Some(span) = found {
-                self.remove(span);
-                return found;
-            }
-        }
-        None
+        let suits = |span: &&Pool| span.start().addr().get().is_multiple_of(wanted.align);
+        let lists = &self.spans.lists[wanted.slots - 1..wanted.most.min(LENGTHS)];
+        let span = lists.iter().find_map(|list| list.iter().find(suits))?;
+        self.remove(span);
+        Some(span)
     }
 
     /// Takes a span that is one too many if no more than `slots_max` slots are kept.
@@ -122,11 +103,9 @@ impl Held {
         if self.slots.get() <= slots_max {
             return None;
         }
-        let behind = self.spans.lengths & LengthSet::MAX << self.spans.hand;
-        let lengths = if behind == 0 { self.spans.lengths } else { behind };
-        let length = lengths.trailing_zeros() as usize;
-        self.spans.hand = (length + 1) % LENGTHS;
-        let oldest = self.spans.lists[length].last()?;
+        let (before, behind) = self.spans.lists.split_at(self.spans.hand);
+        let oldest = behind.iter().chain(before).find_map(PoolList::last)?;
+        self.spans.hand = oldest.span_slots() % LENGTHS;
         self.remove(oldest);
         Some(oldest)
     }
@@ -142,7 +121,7 @@ impl Held {
     /// A sweep sees every span. Whether there is any.
     pub fn see(&self) -> bool {
         self.spans.lists.iter().flat_map(PoolList::iter).for_each(Pool::mark_seen);
-        self.spans.lengths != 0
+        self.slots.get() > 0
     }
 
     /// The program has so many spans and requested bytes more, or fewer.
@@ -166,12 +145,8 @@ impl Held {
     }
 
     fn remove(&mut self, span: &'static Pool) {
-        let length = span.slots() - 1;
-        let list = &self.spans.lists[length];
-        list.remove(span);
-        if list.first().is_none() {
-            self.spans.lengths &= !(1 << length);
-        }
-        self.slots.set(self.slots.get() - span.slots());
+        let slots = span.span_slots();
+        self.spans.lists[slots - 1].remove(span);
+        self.slots.set(self.slots.get() - slots);
     }
 }

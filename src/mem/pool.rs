@@ -250,9 +250,15 @@ impl Pool {
     /// Slots of the pool or span.
     pub fn slots(&self) -> usize {
         match self.state() {
-            State::Span => self.carved.get() as usize,
+            State::Span => self.span_slots(),
             _ => self.class().pool_size() / SLOT_SIZE,
         }
+    }
+
+    /// Slots of a span.
+    #[inline]
+    pub fn span_slots(&self) -> usize {
+        self.carved.get() as usize
     }
 
     /// Cuts or lengthens a span in its record.
