@@ -100,7 +100,8 @@ pub unsafe fn free(start: NonNull<u8>) {
     let requested = span.requested().unwrap_or(0) as isize;
     let live = ledger::LIVE_BYTES.now();
     let slots_max = config::retention().spans_kept_slots(live, registry::held());
-    if slots_max > 0 {
+    // Who outgrew it wants a longer one next, of which its slots can be part.
+    if slots_max > 0 && !span.is_outgrown() {
         let shelf = &SHELVES[own_shelf()];
         let mut held = shelf.lock();
         held.count(-1, -requested);
@@ -180,6 +181,7 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     // SAFETY: the span is the caller's, and has `from` slots.
     let longer = (to > from).then(|| unsafe { arenas.extend(start, from..to) });
     if let Some(None) = longer {
+        span.mark_outgrown();
         return false;
     }
     span.resize_span(to, size);

@@ -82,7 +82,6 @@ impl Held {
     /// Keeps a span. Slots of all that are kept on the shelf then.
     pub fn put(&mut self, span: &'static Pool) -> usize {
         let slots = span.span_slots();
-        span.forget_seen();
         self.spans.lists[slots - 1].push_front(span);
         let kept = self.slots.get() + slots;
         self.slots.set(kept);
@@ -146,6 +145,7 @@ impl Held {
 
     fn remove(&mut self, span: &'static Pool) {
         let slots = span.span_slots();
+        span.forget_seen();
         self.spans.lists[slots - 1].remove(span);
         self.slots.set(self.slots.get() - slots);
     }

@@ -193,6 +193,7 @@ impl Pool {
     pub fn open_span(&self, slots: usize, requested: usize) {
         self.owner.store(core::ptr::null_mut(), Relaxed);
         self.resize_span(slots, requested);
+        self.forget_seen();
         self.set_state(State::Span);
     }
 
@@ -265,6 +266,16 @@ impl Pool {
     pub fn resize_span(&self, slots: usize, requested: usize) {
         self.carved.set(slots as u16);
         self.purged.set(requested as u32 + 1);
+    }
+
+    /// A span in use, which no sweep looks at, is wanted longer than it can be.
+    pub fn mark_outgrown(&self) {
+        self.mark_seen();
+    }
+
+    /// Whether a span in use is wanted longer than it can be.
+    pub fn is_outgrown(&self) -> bool {
+        self.is_seen()
     }
 
     /// Nobody uses the span any more.
