@@ -239,11 +239,26 @@ static void replace(size_t least, size_t most, int turns) {
     free_all(blocks, 300);
 }
 
+// What a thread of a service does: buffers of 32 to 256 KiB, 40 of them at a time, filled and dropped at random.
+static void *requests_of(void *seed) {
+    enum { BUFFERS = 40, TURNS = 50000 };
+    uint64_t state = (uintptr_t)seed * 977 + 1;
+    void **buffers = calloc(BUFFERS, sizeof *buffers);
+    for (int turn = 0; turn < TURNS; turn++) {
+        size_t place = next_random(&state) % BUFFERS;
+        free(buffers[place]);
+        buffers[place] = filled(32768 + next_random(&state) % 229376);
+    }
+    free_all(buffers, BUFFERS);
+    return NULL;
+}
+
 static void middle(void) { replace(8000, 64000, 3000000); }
 static void spans(void) { replace(60000, 600000, 300000); }
 static void sizes(void) { on_threads(sizes_of, NULL); }
 static void table(void) { on_threads(table_of, NULL); }
 static void neighbours(void) { on_threads(neighbour_of, NULL); }
+static void requests(void) { on_threads(requests_of, NULL); }
 static void short_threads(void) { for (int round = 0; round < 20; round++) on_threads(short_thread, NULL); }
 
 static const struct {
@@ -253,6 +268,7 @@ static const struct {
     {"strings", strings},   {"buffers", buffers}, {"large-buffers", large_buffers}, {"one-buffer", one_buffer},
     {"sizes", sizes},       {"table", table},     {"batches", batches},             {"neighbours", neighbours},
     {"short-threads", short_threads}, {"generations", generations}, {"middle", middle}, {"spans", spans},
+    {"requests", requests},
 };
 
 int main(int count, char **arguments) {
