@@ -237,6 +237,18 @@ fn a_kept_span_serves_what_is_a_little_shorter_on_any_thread() {
 }
 
 #[test]
+fn a_thread_that_ends_keeps_no_freed_span() {
+    alone_with(&[NO_SWEEPER], || {
+        let kept = thread::spawn(|| {
+            // A small block gives the thread a heap.
+            drop((Block::new(100), blocks(3, |_| 100_000)));
+            slots_kept()
+        });
+        assert_eq!((kept.join().expect("it frees blocks"), slots_kept()), (75, 0));
+    });
+}
+
+#[test]
 fn what_many_threads_allocate_and_free_of_spans_is_counted_exactly() {
     alone_with(&[NO_SWEEPER], || {
         let before = highwater::stats();

@@ -9,7 +9,7 @@ use core::ptr::{self, NonNull};
 use super::tenancy::Claim;
 use super::thread_heap::ThreadHeap;
 use super::vacancy::{self, Tenure, Vacatable};
-use super::{config, local};
+use super::{config, local, span};
 use crate::mem::store::Store;
 use crate::sync::lock::{Mutex, RawLock};
 use crate::sync::word::WordSize;
@@ -171,6 +171,7 @@ impl Vacatable for &'static ThreadHeap {
         self.collect_inbox();
         if !config::retention().waits() {
             self.release_empties(|_| true);
+            span::give_back_shelf(self);
         }
     }
 }
@@ -193,6 +194,7 @@ impl ThreadHeap {
         }
         if config::retention().classes_share() {
             self.release_empties(|_| true);
+            span::give_back_shelf(self);
         }
     }
 }

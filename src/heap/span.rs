@@ -8,6 +8,7 @@ use core::ptr::NonNull;
 use super::span_kept::{Held, SHELVES, Shelf, Wanted};
 use super::surplus::{self, Taker};
 use super::sweep::{Age, Swept};
+use super::thread_heap::ThreadHeap;
 use super::{config, ledger, limit, local, registry, sweeper, watch};
 use crate::base::geometry::{SHELVES_TRIED, SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPAN_ROOM_PART};
 use crate::mem::arena::Taken;
@@ -85,7 +86,11 @@ fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bo
 
 /// The number of the calling thread's shelf.
 fn own_shelf() -> usize {
-    local::own().number.get() as usize % SHELVES.len()
+    shelf_of(local::own())
+}
+
+fn shelf_of(heap: &ThreadHeap) -> usize {
+    heap.number.get() as usize % SHELVES.len()
 }
 
 /// Takes a span back.
@@ -205,6 +210,14 @@ pub fn give_back_kept(age: Age) -> Swept {
         stocked.for_each(|shelf| swept.add(give_back_of(shelf, age)));
     }
     swept
+}
+
+/// Lets the spans of a heap's shelf go, whose thread ends: the next one may want others.
+pub fn give_back_shelf(heap: &ThreadHeap) {
+    let shelf = &SHELVES[shelf_of(heap)];
+    if shelf.slots() > 0 {
+        give_back_of(shelf, Age::Any);
+    }
 }
 
 fn give_back_of(shelf: &'static Shelf, age: Age) -> Swept {
