@@ -65,23 +65,32 @@ fn grew(taken: &Taken) {
 fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
     let room = if config::retention().classes_share() { slots / SPAN_ROOM_PART } else { 0 };
     let wanted = Wanted { slots, most: slots + room, align };
-    let take = |mut shelf: Held| {
-        let span = shelf.take(&wanted)?;
-        span.resize_span(span.span_slots(), size);
-        shelf.count(1, size as isize);
-        Some(span.start())
-    };
+    let own = own_shelf();
     // Others may put one there: then this request is served as if it had come first.
-    let has_some = |shelf: &&Shelf| shelf.slots() >= slots;
-    let (before, from_own) = SHELVES.split_at(own_shelf());
-    let (own, behind) = from_own.split_first()?;
-    let start = Some(own).filter(has_some).and_then(|own| take(own.lock())).or_else(|| {
-        // What others freed, where it is to be had without waiting.
-        let others = behind.iter().chain(before).filter(has_some);
-        others.filter_map(Shelf::try_lock).take(SHELVES_TRIED).find_map(take)
-    })?;
+    let found = match SHELVES[own].slots() >= slots {
+        true => take_from(SHELVES[own].lock(), &wanted, size),
+        false => None,
+    };
+    let start = found.or_else(|| take_others(own, &wanted, size))?;
     watch::count_large(1, size as isize);
     Some((start, false))
+}
+
+fn take_from(mut shelf: Held, wanted: &Wanted, size: usize) -> Option<NonNull<u8>> {
+    let span = shelf.take(wanted)?;
+    span.resize_span(span.span_slots(), size);
+    shelf.count(1, size as isize);
+    Some(span.start())
+}
+
+/// Takes what other threads than those of the shelf `own` freed, where it is to be had without waiting.
+#[cold]
+fn take_others(own: usize, wanted: &Wanted, size: usize) -> Option<NonNull<u8>> {
+    let (before, from_own) = SHELVES.split_at(own);
+    let others = from_own.iter().skip(1).chain(before);
+    let stocked = others.filter(|shelf| shelf.slots() >= wanted.slots);
+    let mut held = stocked.filter_map(Shelf::try_lock).take(SHELVES_TRIED);
+    held.find_map(|shelf| take_from(shelf, wanted, size))
 }
 
 /// The number of the calling thread's shelf.
@@ -101,8 +110,9 @@ fn shelf_of(heap: &ThreadHeap) -> usize {
 pub unsafe fn free(start: NonNull<u8>) {
     let span = record(start);
     // Of what is no span in use the record says 0, but for a pool's whose OS pages are purged.
-    invariant!(span.requested().is_some(), "a span that is freed is one in use");
-    let requested = span.requested().unwrap_or(0) as isize;
+    let found = span.requested();
+    invariant!(found.is_some(), "a span that is freed is one in use");
+    let requested = found.unwrap_or(0) as isize;
     let live = ledger::LIVE_BYTES.now();
     let slots_max = config::retention().spans_kept_slots(live, registry::held());
     // Who outgrew it wants a longer one next, of which its slots can be part.

@@ -274,8 +274,9 @@ impl Pool {
     }
 
     /// Whether a span in use is wanted longer than it can be.
+    #[inline]
     pub fn is_outgrown(&self) -> bool {
-        self.is_seen()
+        self.seen.get() != 0
     }
 
     /// Nobody uses the span any more.
