@@ -148,6 +148,10 @@ pub const CLAIM_STEP_PAGES: usize = 64;
 /// Blocks of a list that are looked through while one OS page is given back: each may be in no cache.
 pub const BLOCKS_A_PAGE: usize = 8;
 
+/// The share of a pool's blocks, one in so many, from which on a list of them has all fetched ahead when it is to be looked
+/// through. 1 to 8: less fetches much for little, more waits for block after block.
+pub const FETCHED_SHARE: usize = 4;
+
 /// The work of claiming a heap, in OS pages given back.
 pub const CLAIM_PAGES: usize = 4;
 

@@ -16,7 +16,7 @@ use core::ptr::NonNull;
 
 use super::block::{self, Block};
 use super::pool::Pool;
-use crate::base::geometry::{POOL_BIG, SLOT_SIZE};
+use crate::base::geometry::{FETCHED_SHARE, POOL_BIG, SLOT_SIZE};
 #[cfg(feature = "hardened")]
 use crate::sys;
 
@@ -24,8 +24,6 @@ use crate::sys;
 const PAGES_MAX: usize = u32::BITS as usize;
 const _: () = assert!(POOL_BIG / SLOT_SIZE <= PAGES_MAX);
 
-/// A list of at least this share of a pool's blocks has them fetched ahead.
-const FETCHED_SHARE: usize = 4;
 /// Bytes that a processor fetches together.
 const LINE: usize = 64;
 
