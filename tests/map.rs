@@ -13,13 +13,14 @@ mod block;
 #[path = "support/child.rs"]
 mod child;
 
+use std::alloc::{GlobalAlloc, Layout};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use block::{Block, blocks};
+use block::{Block, HIGHWATER, blocks};
 use child::{alone, alone_with};
 use highwater::{Map, MapKind, MapPlace, Retention};
 
@@ -233,6 +234,26 @@ fn a_kept_span_serves_what_is_a_little_shorter_on_any_thread() {
         drop((shorter, little_shorter));
         highwater::trim();
         assert_eq!(spans(0), []);
+    });
+}
+
+#[test]
+fn an_outgrown_span_serves_others_only_where_classes_share() {
+    alone_with(&[NO_SWEEPER], || {
+        for (rung, kept) in [(Retention::ReturnPages, 0), (Retention::NeverShrink, 25)] {
+            highwater::set_retention(rung);
+            let layout = Layout::from_size_align(100_000, 8).expect("a layout");
+            // SAFETY: the size is not 0; a block with its layout is made longer, then freed with that of then.
+            unsafe {
+                let block = HIGHWATER.alloc(layout);
+                let neighbours = blocks(20, |_| 100_000);
+                let longer = HIGHWATER.realloc(block, layout, 400_000);
+                assert!(longer != block && slots_kept() == kept, "{rung:?}: {}", slots_kept());
+                HIGHWATER.dealloc(longer, Layout::from_size_align(400_000, 8).expect("a layout"));
+                drop(neighbours);
+            }
+            highwater::trim();
+        }
     });
 }
 

@@ -187,7 +187,8 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     let (from, to) = (span.span_slots(), slots_for(size));
     let before = span.requested().unwrap_or(0);
     // A span that may serve no other class keeps its tail, and one that grows what room it has.
-    let shrinks = size < before && config::retention().classes_share();
+    let shares = config::retention().classes_share();
+    let shrinks = size < before && shares;
     let to = if shrinks { to } else { to.max(from) };
     if to > from {
         limit::hand_out((to - from) * SLOT_SIZE, 0);
@@ -196,7 +197,9 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     // SAFETY: the span is the caller's, and has `from` slots.
     let longer = (to > from).then(|| unsafe { arenas.extend(start, from..to) });
     if let Some(None) = longer {
-        span.mark_outgrown();
+        if shares {
+            span.mark_outgrown();
+        }
         return false;
     }
     span.resize_span(to, size);
