@@ -51,18 +51,22 @@ fn library() -> &'static Path {
 
 /// Compiles the program `source` of this test's folder.
 fn program(source: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/malloc").join(source);
     let program = folder().join(format!("{source}.{}", std::process::id()));
+    compile(source, &program, &["-ldl"]);
+    program
+}
+
+fn compile(source: &str, output: &Path, arguments: &[&str]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/malloc").join(source);
     let compiler = if source.ends_with(".cc") { "c++" } else { "cc" };
     let compiled = Command::new(compiler)
         .args(["-O1", "-g", "-fno-builtin", "-pthread", "-Wno-deprecated-declarations", "-o"])
-        .args([&program, &path])
+        .args([output, &path])
         .args(IS_HARDENED.then_some("-DHARDENED"))
-        .arg("-ldl")
+        .args(arguments)
         .output()
         .unwrap();
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-    program
 }
 
 /// A command without any setting of ours in its environment.
@@ -104,20 +108,24 @@ fn stderr(output: &Output) -> String {
 /// The program says `ok` under every rung, and when frees are checked.
 fn holds(source: &str) {
     let program = program(source);
+    says_ok(&program, &[]);
+    std::fs::remove_file(program).unwrap();
+}
+
+fn says_ok(program: &Path, arguments: &[&str]) {
     let rungs = RUNGS.map(|rung| ("HIGHWATER_RETENTION", rung));
     let ways = [("HIGHWATER_CHECK", "1"), ("HIGHWATER_SWEEPER", "off")];
     for setting in rungs.into_iter().chain(ways) {
         let hasty = ("HIGHWATER_RETURN_AFTER_MS", "20");
-        let output = preloaded(&program, &[], &[setting, hasty]);
+        let output = preloaded(program, arguments, &[setting, hasty]);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             output.status.success() && said == "ok\n" && output.stderr.is_empty(),
-            "{source} with {setting:?}: {:?}\n{said}{}",
+            "{program:?} with {setting:?}: {:?}\n{said}{}",
             output.status,
             stderr(&output)
         );
     }
-    std::fs::remove_file(program).unwrap();
 }
 
 #[test]
@@ -159,6 +167,25 @@ fn without_memory_there_is_null_and_enomem_and_later_there_is_memory_again() {
 #[test]
 fn operators_of_all_forms_allocate_and_throw() {
     holds("operators.cc");
+}
+
+/// As PHP loads its extensions. The library that is loaded so is found where the one that loads it says.
+#[test]
+fn a_library_that_binds_deeply_frees_what_the_c_library_allocated() {
+    let place = folder().join(format!("deep_bind.{}", std::process::id()));
+    std::fs::create_dir_all(place.join("inner")).unwrap();
+    let (program, host) = (place.join("program"), place.join("libhost.so"));
+    let shared = ["-shared", "-fPIC"];
+    compile(
+        "deep_bind.c",
+        &place.join("inner/libplugin.so"),
+        &[&shared[..], &["-DPLUGIN"]].concat(),
+    );
+    let run_path = "-Wl,-rpath,$ORIGIN/inner";
+    compile("deep_bind.c", &host, &[&shared[..], &["-DHOST", run_path, "-ldl"]].concat());
+    compile("deep_bind.c", &program, &["-ldl"]);
+    says_ok(&program, &[host.to_str().unwrap()]);
+    std::fs::remove_dir_all(place).unwrap();
 }
 
 #[test]

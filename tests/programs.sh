@@ -2,7 +2,7 @@
 # Real programs under LD_PRELOAD, with the same output, byte for byte, as without.
 #
 #   tests/programs.sh quick    some seconds: what every Debian has, for .ci/run
-#   tests/programs.sh          also Python's own tests, redis, lua, ghostscript, z3: minutes
+#   tests/programs.sh          also Python's own tests, PHP, Ruby, redis, lua, ghostscript, z3: minutes
 #
 # Installs what is missing with apt-get. Each program runs three times: without the library, with it, and with
 # it under HIGHWATER_CHECK=1, which ends a program that gives back what is not its own.
@@ -212,6 +212,27 @@ run_z3() {
     z3 smt.random_seed=1 queens.smt2
 }
 
+# Its extensions are loaded with RTLD_DEEPBIND.
+run_php() {
+    php -d memory_limit=-1 -r '
+        for ($i = 0; $i < 50000; $i++) $a["k$i"] = ["n" => $i, "s" => str_repeat("x", $i % 50)];
+        $b = json_decode(json_encode($a), true);
+        uasort($b, fn($x, $y) => strlen($x["s"]) <=> strlen($y["s"]) ?: $x["n"] <=> $y["n"]);
+        echo count($b), " ", key($b), " ", count(preg_split("/x+/", json_encode($b))), "\n";
+        $d = new DOMDocument;
+        $d->loadXML("<r>" . str_repeat("<i a=\"1\">t</i>", 20000) . "</r>");
+        echo strlen($d->saveXML()), " ", mb_strtoupper("straße"), " ", md5(gzcompress(implode(",", array_keys($b)))), "\n";'
+}
+
+run_ruby() {
+    ruby -e '
+        h = (0...50000).to_h { |i| ["k#{i}", [i, "v" * (i % 40)]] }
+        words = h.flat_map { |k, v| (k + v[1]).split("1") }.sort
+        GC.compact if GC.respond_to?(:compact)
+        puts words.size, words.group_by(&:size).map { |k, v| [k, v.size] }.sort.inspect, Marshal.load(Marshal.dump(h)) == h
+        puts 8.times.map { |t| Thread.new { (0...20000).sum { |i| (i * t).to_s.size } } }.map(&:value).inspect'
+}
+
 run_redis() {
     local socket=$PWD/socket
     redis-server --port 0 --unixsocket "$socket" --save '' --daemonize no --logfile log &
@@ -241,12 +262,16 @@ if [ "$part" != quick ]; then
     need lua5.4 lua5.4
     need gs ghostscript
     need z3 z3
+    need php php-cli php-xml php-mbstring
+    need ruby ruby
     need redis-server redis-server redis-tools
     [ -d /usr/lib/python3.11/test/test_json ] || apt-get install -y --no-install-recommends libpython3.11-testsuite >&2
     compare g++ run_gxx
     compare lua run_lua
     compare ghostscript run_ghostscript
     compare z3 run_z3
+    compare php run_php
+    compare ruby run_ruby
     compare redis run_redis
     compare python-tests run_python_tests
 fi

@@ -10,17 +10,11 @@ use core::ffi::{CStr, c_void};
 use core::mem;
 use core::ptr;
 
-use super::{blocks, family};
+use super::{behind, blocks, family};
 use crate::sys;
 
 /// The name of a tag type's value: `std::nothrow`.
 type NoThrow = *const c_void;
-
-/// The function of this name in the libraries behind this one.
-fn next(name: &CStr) -> *mut c_void {
-    // SAFETY: a string that ends in a zero.
-    unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) }
-}
 
 #[cold]
 fn end() -> ! {
@@ -31,7 +25,7 @@ fn end() -> ! {
 #[cold]
 #[inline(never)]
 fn refused(name: &CStr, size: usize) -> *mut c_void {
-    let next = next(name);
+    let next = behind::function(name);
     if next.is_null() {
         end();
     }
@@ -43,7 +37,7 @@ fn refused(name: &CStr, size: usize) -> *mut c_void {
 #[cold]
 #[inline(never)]
 fn refused_aligned(name: &CStr, size: usize, align: usize) -> *mut c_void {
-    let next = next(name);
+    let next = behind::function(name);
     if next.is_null() {
         end();
     }
@@ -55,7 +49,7 @@ fn refused_aligned(name: &CStr, size: usize, align: usize) -> *mut c_void {
 #[cold]
 #[inline(never)]
 fn refused_quietly(name: &CStr, size: usize, tag: NoThrow) -> *mut c_void {
-    let next = next(name);
+    let next = behind::function(name);
     if next.is_null() {
         return ptr::null_mut();
     }
@@ -67,7 +61,7 @@ fn refused_quietly(name: &CStr, size: usize, tag: NoThrow) -> *mut c_void {
 #[cold]
 #[inline(never)]
 fn refused_aligned_quietly(name: &CStr, size: usize, align: usize, tag: NoThrow) -> *mut c_void {
-    let next = next(name);
+    let next = behind::function(name);
     if next.is_null() {
         return ptr::null_mut();
     }
