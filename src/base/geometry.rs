@@ -59,13 +59,13 @@ pub const SPAN_ALIGN_MAX: usize = 64 << 10;
 pub const CARVE_BYTES: usize = 4 << 10;
 
 /// Pools for which a thread can hold remote frees back, to hand them over in batches. A power of
-/// two, 8 to 64: each costs 32 bytes a thread.
+/// two, 8 to 64: each costs 128 bytes a thread.
 pub const OUTBOX_POOLS: usize = 32;
 /// Bytes of remote frees held back for one pool before they are handed over. 1 KiB to one pool:
 /// more makes fewer atomics, and more memory wait.
 pub const OUTBOX_BYTES: usize = 8 << 10;
-/// Blocks of remote frees held back for one pool.
-pub const OUTBOX_BLOCKS: usize = 64;
+/// Blocks of remote frees held back for one pool: as many as fit into two cache lines with what goes with them.
+pub const OUTBOX_BLOCKS: usize = 58;
 
 /// Pools of a bin from which on a full one is not allocated from before [`FREE_SHARE`] of its blocks are free, and
 /// new memory is taken rather. 16 to 256: until then one more pool is too much.

@@ -18,6 +18,13 @@ impl ThreadHeap {
         self.tenancy.try_enter(owner.addr())
     }
 
+    /// Whether the owner, which [`ThreadHeap::try_enter`] refused a pool, has entered all the same: the pool is another
+    /// heap's. False for `NOBODY`.
+    #[inline(always)]
+    pub fn has_entered(&self) -> bool {
+        self.tenancy.has_pass(self.as_owner().addr())
+    }
+
     /// Waits while the heap is claimed; [`ThreadHeap::try_enter`] then goes on, and current pools are as they seem.
     pub fn renew(&self) {
         self.tenancy.renew(self.as_owner().addr());

@@ -14,6 +14,7 @@ use super::sweeper;
 use super::thread_heap::{NOBODY, ThreadHeap};
 use super::watch;
 use crate::base::class::SizeClass;
+use crate::mem::parcel::Parcel;
 use crate::mem::pool::Pool;
 use crate::sys::{self, ExitKey};
 
@@ -84,13 +85,12 @@ unsafe extern "C" fn thread_ends(_: *mut c_void) {
     }
 }
 
-/// Takes back a block that the calling thread's heap, `heap`, does not own. Compiled into the slow path that
-/// is its only caller.
+/// Takes back a block that the calling thread's heap, `heap`, does not own: with the batch that it completes, or where it
+/// is the first one of its pool.
 ///
 /// # Safety
 ///
 /// The block was allocated as one of `class`, in `pool`, and nobody uses it any more.
-#[inline(always)]
 pub unsafe fn free_remote(
     mut heap: &'static ThreadHeap,
     block: NonNull<u8>,
@@ -109,7 +109,7 @@ pub unsafe fn free_remote(
     let inside = heap.enter();
     heap.count_free(class);
     // SAFETY: the caller's contract.
-    let sent = unsafe { heap.outbox.add(block, pool, class) };
+    let sent = unsafe { heap.outbox.add_or_send(block, pool, class) };
     drop(inside);
     if sent {
         sweeper::nudge();
@@ -142,8 +142,13 @@ unsafe fn free_unheld(
         Some(heap) => Some(heap),
         None => {
             ledger::publish(class, -1);
-            // SAFETY: the caller's contract: a batch of one.
-            unsafe { outbox::send(pool, block.cast(), block.cast(), 1) };
+            let parcel = Parcel::new();
+            parcel.begin(1);
+            // SAFETY: the caller's contract.
+            unsafe {
+                parcel.add_last(block.cast(), class);
+                outbox::send(pool, &parcel);
+            }
             None
         }
     }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod current;
 mod duty;
 pub mod fork;
+mod free;
 pub mod inbox;
 pub mod large;
 pub mod large_index;

@@ -10,24 +10,22 @@ use super::thread_heap::ThreadHeap;
 use super::{config, vacancy};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, OUTBOX_BLOCKS, OUTBOX_BYTES, OUTBOX_POOLS, RECORD_SIZE};
+#[cfg(all(feature = "malloc", not(feature = "hardened")))]
 use crate::mem::block::Block;
+use crate::mem::parcel::Parcel;
 use crate::mem::pool::Pool;
-use crate::sync::word::{Word32, WordPtr};
+use crate::sync::word::WordPtr;
 
 const _: () = assert!(OUTBOX_BLOCKS <= u8::MAX as usize);
 
 /// See the module.
 pub struct Outbox([Batch; OUTBOX_POOLS]);
 
-/// Blocks of one pool, linked; `pool` is null if there are none.
+/// Blocks of one pool; `pool` is null if there are none. Two cache lines.
+#[repr(C, align(64))]
 struct Batch {
     pool: WordPtr<Pool>,
-    first: WordPtr<Block>,
-    last: WordPtr<Block>,
-    /// Blocks for which there is room until the batch goes.
-    left: Word32,
-    /// Blocks that make it go.
-    enough: Word32,
+    parcel: Parcel,
 }
 
 impl Outbox {
@@ -35,45 +33,50 @@ impl Outbox {
         Self([const { Batch::new() }; OUTBOX_POOLS])
     }
 
-    /// Adds a block of `pool`. True if a batch went to it.
+    /// Adds a block of `pool`, if others are held back for it and their batch is not complete with this one. Whether it did.
     ///
     /// # Safety
     ///
     /// The block is of `class` and of `pool`, which another heap owns; nobody uses it any more.
+    #[inline(always)]
     pub unsafe fn add(&self, block: NonNull<u8>, pool: &'static Pool, class: SizeClass) -> bool {
-        let block = block.cast::<Block>();
+        let batch = &self.0[place(pool)];
+        // SAFETY: begun, as it has a pool; the caller gave the block up.
+        ptr::eq(batch.pool.get(), pool) && unsafe { batch.parcel.add(block.cast(), class) }
+    }
+
+    /// Adds a block of `pool`, after what makes room for it. True if the batch that it belongs to went.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Outbox::add`].
+    pub unsafe fn add_or_send(
+        &self,
+        block: NonNull<u8>,
+        pool: &'static Pool,
+        class: SizeClass,
+    ) -> bool {
         let batch = &self.0[place(pool)];
         if !ptr::eq(batch.pool.get(), pool) {
             batch.send();
             batch.pool.set(ptr::from_ref(pool).cast_mut());
-            batch.last.set(block.as_ptr());
-            batch.first.set(ptr::null_mut());
-            batch.begin(ENOUGH[class.index()].into());
+            batch.parcel.begin(ENOUGH[class.index()].into());
         }
-        // SAFETY: the caller gave the block up.
-        unsafe { Block::set_next(block, batch.first.get()) };
-        batch.first.set(block.as_ptr());
-        let left = batch.left.get() - 1;
-        batch.left.set(left);
-        if left == 0 {
-            batch.send();
+        // SAFETY: the caller's contract.
+        if unsafe { batch.parcel.add(block.cast(), class) } {
+            return false;
         }
-        left == 0
+        // SAFETY: as above.
+        unsafe { batch.parcel.add_last(block.cast(), class) };
+        batch.send();
+        true
     }
 
     /// Whether a block of `pool` is held back. For the owner.
     #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     pub fn holds(&self, block: NonNull<Block>, pool: &Pool) -> bool {
         let batch = &self.0[place(pool)];
-        let mut held = batch.first.get();
-        while let Some(free) = NonNull::new(held).filter(|_| ptr::eq(batch.pool.get(), pool)) {
-            if free == block {
-                return true;
-            }
-            // SAFETY: held back here, so on a list of the caller's.
-            held = unsafe { Block::next(free) };
-        }
-        false
+        ptr::eq(batch.pool.get(), pool) && batch.parcel.has(block, pool.start())
     }
 
     /// Sends everything.
@@ -109,23 +112,7 @@ const fn enough() -> [u8; SizeClass::COUNT] {
 
 impl Batch {
     const fn new() -> Self {
-        Self {
-            pool: WordPtr::new(ptr::null_mut()),
-            first: WordPtr::new(ptr::null_mut()),
-            last: WordPtr::new(ptr::null_mut()),
-            left: Word32::new(0),
-            enough: Word32::new(0),
-        }
-    }
-
-    fn begin(&self, enough: u32) {
-        self.left.set(enough);
-        self.enough.set(enough);
-    }
-
-    /// Blocks that it holds.
-    fn count(&self) -> usize {
-        (self.enough.get() - self.left.get()) as usize
+        Self { pool: WordPtr::new(ptr::null_mut()), parcel: Parcel::new() }
     }
 
     fn send(&self) {
@@ -133,27 +120,24 @@ impl Batch {
             return;
         };
         self.pool.set(ptr::null_mut());
-        let (first, last) = (self.first.get(), self.last.get());
-        if let (Some(first), Some(last)) = (NonNull::new(first), NonNull::new(last)) {
-            // SAFETY: the batch's blocks are used blocks of the pool, which is therefore mapped.
-            unsafe { send(pool.as_ref(), first, last, self.count()) };
-        }
+        // SAFETY: the batch's blocks are used blocks of the pool, which is therefore mapped.
+        unsafe { send(pool.as_ref(), &self.parcel) };
     }
 }
 
-/// Hands `count` blocks, linked from `first` to `last`, to the heap that owns their pool. If that
+/// Hands a parcel of blocks to the heap that owns their pool. If that
 /// heap has no thread, sees to it that the pool can go: where nothing else would, with each batch, since
 /// others may free the pool's last blocks before it is in the inbox; else with its last blocks.
 ///
 /// # Safety
 ///
-/// The blocks are used blocks of `pool`, and nobody uses them any more.
-pub unsafe fn send(pool: &'static Pool, first: NonNull<Block>, last: NonNull<Block>, count: usize) {
+/// The parcel has blocks, used ones of `pool`, and nobody uses them any more.
+pub unsafe fn send(pool: &'static Pool, parcel: &Parcel) {
     let Some(owner) = ThreadHeap::of_owner(pool.owner()) else {
         return;
     };
     // SAFETY: the caller's contract.
-    let posted = unsafe { pool.post(first, last, count) };
+    let posted = unsafe { pool.post(parcel) };
     if posted.queue {
         owner.inbox.put(pool);
     }

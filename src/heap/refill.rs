@@ -111,21 +111,19 @@ impl ThreadHeap {
 
     fn collect(&'static self, pool: &'static Pool) -> (usize, usize) {
         let class = pool.class();
-        // SAFETY: the pool came out of this heap's inbox: it owns it.
-        let Some((first, count)) = (unsafe { pool.collect() }) else {
-            return (0, 0);
-        };
         let current = self.current(class);
         let is_current = pool.state() == State::Current;
         let list = if is_current { current.free } else { &pool.free };
         let behind = list.get();
-        if !behind.is_null() {
-            // SAFETY: the collected blocks are this heap's now.
-            unsafe { block::Block::set_next(block::last(first).0, behind) };
-        }
+        // Of a current list; counted before it changes.
+        // SAFETY: the current list is this heap's.
+        let remaining = if is_current { unsafe { block::length(behind) } } else { 0 };
+        // SAFETY: the pool came out of this heap's inbox: it owns it, and the list.
+        let Some((first, count)) = (unsafe { pool.collect(class, behind) }) else {
+            return (0, 0);
+        };
         if is_current {
-            // SAFETY: the current list is this heap's.
-            self.hand(class, count, unsafe { block::length(behind) });
+            self.hand(class, count, remaining);
             list.set(first.as_ptr());
             (0, count)
         } else {

@@ -73,6 +73,12 @@ impl Tenancy {
         self.inside.store(1, Relaxed);
         // Pairs with the barrier in `claim`: the store above is visible before the load below.
         compiler_fence(SeqCst);
+        self.has_pass(pass)
+    }
+
+    /// Whether the heap has this pass. For the owner, which has said that it is on a slow path.
+    #[inline(always)]
+    pub fn has_pass(&self, pass: usize) -> bool {
         // Relaxed: the owner itself put it there, when it had seen what claimers did.
         self.pass.load(Relaxed) == pass
     }

@@ -2,7 +2,7 @@
 //!
 //! `alloc` pops the current pool's list. `dealloc` pushes on that same list if the block lies in the
 //! current pool, which takes one subtraction and one compare; else it goes by the record of the
-//! block's own pool. Everything else is a slow path: `refill.rs` (a list is exhausted), `retire.rs`
+//! block's own pool (`free.rs`). Everything else is a slow path: `refill.rs` (a list is exhausted), `retire.rs`
 //! (a pool changes its state), `outbox.rs` (the block is another heap's).
 //!
 //! A heap belongs to one thread at a time, and is never freed: at its thread's end it is abandoned,
@@ -14,14 +14,13 @@ use core::ptr::{self, NonNull};
 use super::bin::{Bin, KeptEmpties};
 use super::current::{Current, Currents, InHand};
 use super::inbox::{Inbox, Queued};
+use super::ledger;
 use super::outbox::Outbox;
 use super::tally::Tally;
 use super::tenancy::{NO_PASS, Tenancy};
 use super::vacancy::Tenure;
-use super::{ledger, sweeper};
 use crate::base::class::SizeClass;
 use crate::mem::block::{self, Block};
-use crate::mem::link;
 use crate::mem::pool::{Owner, Pool};
 use crate::sync::word::{Word32, WordPtr, WordSize};
 
@@ -134,161 +133,6 @@ impl ThreadHeap {
         Some(block?.cast())
     }
 
-    /// Takes a block of `class` back: onto the current list if it lies in the current pool.
-    ///
-    /// # Safety
-    ///
-    /// The block was allocated as one of `class`, and nobody uses it any more.
-    #[inline(always)]
-    pub unsafe fn push(&'static self, block: NonNull<u8>, class: SizeClass) {
-        if !self.push_current(block, class, class.pool_size()) {
-            // SAFETY: the caller's contract.
-            unsafe { Self::push_elsewhere(block, self, class) };
-        }
-    }
-
-    /// As [`ThreadHeap::push`] for who has found the block's pool, of `pool_size` bytes.
-    ///
-    /// # Safety
-    ///
-    /// As for [`ThreadHeap::push`]; `pool` is the block's.
-    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
-    #[inline(always)]
-    pub unsafe fn push_found(
-        &'static self,
-        block: NonNull<u8>,
-        class: SizeClass,
-        pool: NonNull<Pool>,
-        pool_size: usize,
-    ) {
-        if !self.push_current(block, class, pool_size) {
-            // SAFETY: the caller's contract.
-            unsafe { Self::push_found_elsewhere(block, self, class, pool) };
-        }
-    }
-
-    /// Puts a block that its user gave up onto the current list if it lies in the current pool.
-    #[inline(always)]
-    fn push_current(&self, block: NonNull<u8>, class: SizeClass, pool_size: usize) -> bool {
-        let (current, address) = (self.current(class), block.addr().get());
-        if !current.holds(&self.in_hand, class.index(), address, pool_size) {
-            return false;
-        }
-        // SAFETY: the callers' contract: the block was given up.
-        unsafe { link::put(block.cast(), current.free) };
-        true
-    }
-
-    // What is handed on comes in the same order from `free` on, the block first: nothing need be moved.
-    #[inline(never)]
-    unsafe fn push_elsewhere(block: NonNull<u8>, heap: &'static Self, class: SizeClass) {
-        let pool = Pool::starting(block.addr().get() & heap.tallies[class.index()].pool_mask());
-        // SAFETY: the callers' contract; the record is the block's pool's.
-        unsafe { heap.push_to(pool, block, class) };
-    }
-
-    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
-    #[inline(never)]
-    unsafe fn push_found_elsewhere(
-        block: NonNull<u8>,
-        heap: &'static Self,
-        class: SizeClass,
-        pool: NonNull<Pool>,
-    ) {
-        // SAFETY: the callers' contract.
-        unsafe { heap.push_to(pool, block, class) };
-    }
-
-    /// Takes a block back that is not in the current pool: onto its own pool's list, or, if another
-    /// heap owns that, into the outbox.
-    ///
-    /// # Safety
-    ///
-    /// As for [`ThreadHeap::push`]; `pool` is the block's.
-    #[inline(always)]
-    unsafe fn push_to(&'static self, pool: NonNull<Pool>, block: NonNull<u8>, class: SizeClass) {
-        // SAFETY: a used block's pool is taken, so its arena and its record are mapped.
-        let pool = unsafe { pool.as_ref() };
-        if !self.try_enter(pool.owner()) {
-            // SAFETY: the caller's contract.
-            return unsafe { Self::push_outside(block, self, class, pool) };
-        }
-        // SAFETY: the caller gave the block up.
-        unsafe { link::put(block.cast(), &pool.free) };
-        // One after the other, so that each branch uses the flags of its own subtraction.
-        let countdown = u32::from(pool.countdown.get()) - 1;
-        pool.countdown.set(countdown as u16);
-        if countdown == 0 {
-            return Self::push_on(pool, self, class);
-        }
-        if self.count_down(class) {
-            return self.push_and_publish(class);
-        }
-        self.leave();
-    }
-
-    /// Counts a free of `class`. True if a pool's worth of them is to be published.
-    #[inline(always)]
-    fn count_down(&self, class: SizeClass) -> bool {
-        let tally = &self.tallies[class.index()];
-        let frees_left = tally.frees_left.get() - 1;
-        tally.frees_left.set(frees_left);
-        frees_left == 0
-    }
-
-    /// The rest of [`ThreadHeap::push_to`] when the pool must move on to another list.
-    #[cold]
-    #[inline(never)]
-    fn push_on(pool: &'static Pool, heap: &'static Self, class: SizeClass) {
-        let inside = heap.resume();
-        // First of all: what follows may settle the class, which must not find a countdown of 0.
-        if heap.count_down(class) {
-            heap.a_pools_worth(class);
-        }
-        heap.relist_after_frees(pool, class, 0);
-        heap.unpin_if_due();
-        drop(inside);
-        sweeper::nudge();
-    }
-
-    /// The rest of [`ThreadHeap::push_to`] when a pool's worth of frees is to be published.
-    #[cold]
-    #[inline(never)]
-    fn push_and_publish(&'static self, class: SizeClass) {
-        let inside = self.resume();
-        self.a_pools_worth(class);
-        drop(inside);
-        sweeper::nudge();
-    }
-
-    /// Once for each pool's worth of frees of `class`.
-    fn a_pools_worth(&'static self, class: SizeClass) {
-        self.publish_frees(class);
-        self.shrank(class);
-    }
-
-    /// [`ThreadHeap::push_to`] another heap's pool, or one that seems not to be current since the heap was claimed.
-    ///
-    /// # Safety
-    ///
-    /// As for [`ThreadHeap::push_to`].
-    #[cold]
-    #[inline(never)]
-    unsafe fn push_outside(
-        block: NonNull<u8>,
-        heap: &'static Self,
-        class: SizeClass,
-        pool: &'static Pool,
-    ) {
-        if pool.owner() != heap.as_owner() {
-            // SAFETY: the caller's contract; the pool is not this heap's.
-            return unsafe { super::local::free_remote(heap, block, pool, class) };
-        }
-        heap.renew();
-        // SAFETY: the caller's contract.
-        unsafe { heap.push(block, class) };
-    }
-
     /// The current pool's part of a bin.
     #[inline(always)]
     pub fn current(&self, class: SizeClass) -> Current<'_, Block> {
@@ -325,6 +169,21 @@ impl ThreadHeap {
         ptr::eq(self, &NOBODY)
     }
 
+    /// What a free to a pool that is not current needs of its class.
+    #[inline(always)]
+    pub fn tally(&self, class: SizeClass) -> &Tally {
+        &self.tallies[class.index()]
+    }
+
+    /// Counts a free of `class`. True if a pool's worth of them is to be published.
+    #[inline(always)]
+    pub fn count_down(&self, class: SizeClass) -> bool {
+        let tally = self.tally(class);
+        let frees_left = tally.frees_left.get() - 1;
+        tally.frees_left.set(frees_left);
+        frees_left == 0
+    }
+
     /// Counts a free of another heap's block.
     pub fn count_free(&self, class: SizeClass) {
         if self.count_down(class) {
@@ -333,8 +192,8 @@ impl ThreadHeap {
     }
 
     /// Publishes a pool's worth of frees.
-    fn publish_frees(&self, class: SizeClass) {
-        self.tallies[class.index()].frees_left.set(class.capacity() as u32);
+    pub fn publish_frees(&self, class: SizeClass) {
+        self.tally(class).frees_left.set(class.capacity() as u32);
         ledger::publish(class, -(class.capacity() as isize));
     }
 
@@ -360,11 +219,10 @@ impl ThreadHeap {
     pub fn settle_at(&self, class: SizeClass, remaining: usize) {
         let bin = self.bin(class);
         let allocated = bin.handed.get() as isize - remaining as isize;
-        let freed =
-            class.capacity() as isize - self.tallies[class.index()].frees_left.get() as isize;
+        let freed = class.capacity() as isize - self.tally(class).frees_left.get() as isize;
         ledger::publish(class, allocated - freed);
         bin.handed.set(remaining as u32);
-        self.tallies[class.index()].frees_left.set(class.capacity() as u32);
+        self.tally(class).frees_left.set(class.capacity() as u32);
     }
 
     /// Blocks of `pool` that are used: for a current pool of this heap, exactly, as this is its
@@ -387,7 +245,7 @@ impl ThreadHeap {
             bin.partial.iter().for_each(super::bin::PoolList::clear);
             bin.empty.clear();
             bin.handed.set(0);
-            self.tallies[class.index()].frees_left.set(class.capacity() as u32);
+            self.tally(class).frees_left.set(class.capacity() as u32);
         }
         self.outbox.clear();
         self.kept.clear();

@@ -13,6 +13,8 @@ pub mod find;
 pub mod hollow;
 #[cfg_attr(feature = "hardened", path = "link_hardened.rs")]
 pub mod link;
+#[cfg_attr(feature = "hardened", path = "parcel_hardened.rs")]
+pub mod parcel;
 pub mod pool;
 pub mod remote;
 pub mod remote_word;

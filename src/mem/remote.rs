@@ -1,11 +1,13 @@
-//! Remote frees: what other threads than its owner free of a pool. The list's word, and how threads
-//! agree on it, stand in `remote_word.rs`.
+//! Remote frees: what other threads than its owner free of a pool. They come in parcels (`parcel.rs`); the
+//! list's word, and how threads agree on it, stand in `remote_word.rs`.
 
 use core::ptr::NonNull;
 
-use super::block::{self, Block};
+use super::block::Block;
+use super::parcel::{self, Parcel};
 use super::pool::Pool;
 use super::remote_word::{Listed, Posted};
+use crate::base::class::SizeClass;
 
 impl Pool {
     /// Forgets the remote frees that wait: for a child process that cannot trust them.
@@ -18,21 +20,22 @@ impl Pool {
         self.remote.waiting()
     }
 
-    /// Hands the owner `count` blocks, linked from `first` to `last`. One atomic exchange, repeated
+    /// Hands the owner a parcel. One atomic exchange, repeated
     /// only if another thread came between. The pool must not be touched afterwards unless `queue`
     /// says so: its owner may have let it go.
     ///
     /// # Safety
     ///
-    /// The blocks are this pool's, used, and the caller's to free.
-    pub unsafe fn post(&self, first: NonNull<Block>, last: NonNull<Block>, count: usize) -> Posted {
+    /// The parcel has blocks, which are this pool's, used, and the caller's to free.
+    pub unsafe fn post(&self, parcel: &Parcel) -> Posted {
         let start = self.start();
-        let batch = Listed { offset: first.addr().get() - start.addr().get(), count };
+        // SAFETY: the caller's contract.
+        let (offset, last) = unsafe { parcel.pack(start, self.class()) };
         self.remote.post(
-            batch,
+            Listed { offset, count: parcel.count() },
             || self.used(),
-            // SAFETY: the last block is the caller's to link.
-            |behind| unsafe { Block::set_next(last, block_at(start, behind)) },
+            // SAFETY: the parcel is not posted yet.
+            |behind| unsafe { parcel::lead(last, start, behind) },
         )
     }
 
@@ -43,30 +46,162 @@ impl Pool {
     /// The caller owns the pool.
     #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     pub unsafe fn waits(&self, block: NonNull<Block>) -> bool {
-        let mut waiting = block_at(self.start(), self.remote.peek());
-        while let Some(free) = NonNull::new(waiting) {
-            if free == block {
-                return true;
-            }
-            // SAFETY: posted, and only the owner takes it off.
-            waiting = unsafe { Block::next(free) };
-        }
-        false
+        // SAFETY: the caller's contract.
+        unsafe { parcel::has(self.start(), self.remote.peek(), block) }
     }
 
-    /// Takes all that was posted: the first block and how many. For the owner, on a queued pool.
+    /// Puts all that was posted in front of `list`, of blocks of this pool, which is of `class`: the first block
+    /// then, and how many came. For the owner, on a queued pool.
     ///
     /// # Safety
     ///
-    /// The caller owns the pool.
-    pub unsafe fn collect(&self) -> Option<(NonNull<Block>, usize)> {
+    /// The caller owns the pool, and the list.
+    pub unsafe fn collect(
+        &self,
+        class: SizeClass,
+        list: *mut Block,
+    ) -> Option<(NonNull<Block>, usize)> {
         let Listed { offset, count } = self.remote.collect()?;
-        Some((NonNull::new(block_at(self.start(), Some(offset)))?, count))
+        // SAFETY: taken, so the caller's.
+        let first = unsafe { parcel::unpack(self.start(), class, offset, list) };
+        Some((NonNull::new(first)?, count))
     }
 }
 
-/// The block that lies so many bytes behind a pool's start.
-#[inline(always)]
-fn block_at(start: NonNull<u8>, offset: Option<usize>) -> *mut Block {
-    offset.map_or(block::NONE, |offset| start.as_ptr().wrapping_add(offset).cast())
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use core::alloc::Layout;
+    use std::alloc::{alloc, dealloc};
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::base::geometry::OUTBOX_BLOCKS;
+    use crate::mem::block;
+    use crate::mem::link;
+
+    /// Memory like that of a pool of a class, but without a record.
+    struct Room(NonNull<u8>, Layout);
+
+    impl Room {
+        fn of(class: SizeClass) -> Room {
+            let layout = Layout::from_size_align(class.pool_size(), class.pool_size()).unwrap();
+            // SAFETY: of some size.
+            let start = NonNull::new(unsafe { alloc(layout) }).unwrap();
+            start.as_ptr().expose_provenance();
+            Room(start, layout)
+        }
+
+        fn block(&self, number: usize, class: SizeClass) -> NonNull<Block> {
+            assert!(number < class.capacity());
+            // SAFETY: within the room.
+            unsafe { self.0.add(number * class.block_size()).cast() }
+        }
+    }
+
+    impl Drop for Room {
+        fn drop(&mut self) {
+            // SAFETY: from `of`.
+            unsafe { dealloc(self.0.as_ptr(), self.1) };
+        }
+    }
+
+    /// A parcel of these blocks.
+    fn parcel_of(blocks: &[NonNull<Block>], class: SizeClass) -> Parcel {
+        let parcel = Parcel::new();
+        parcel.begin(blocks.len());
+        let (last, others) = blocks.split_last().unwrap();
+        for &block in others {
+            // SAFETY: the test's own.
+            assert!(unsafe { parcel.add(block, class) });
+        }
+        // SAFETY: as above.
+        unsafe {
+            assert!(!parcel.add(*last, class), "the last one is to be sent for");
+            parcel.add_last(*last, class);
+        }
+        assert_eq!(parcel.count(), blocks.len());
+        parcel
+    }
+
+    fn fill(blocks: &[NonNull<Block>], class: SizeClass, byte: u8) {
+        for block in blocks {
+            // SAFETY: the test's own.
+            unsafe { block.cast::<u8>().write_bytes(byte, class.block_size()) };
+        }
+    }
+
+    fn is_full_of(block: NonNull<Block>, class: SizeClass, byte: u8) -> bool {
+        // SAFETY: the test's own.
+        (0..class.block_size()).all(|at| unsafe { block.cast::<u8>().add(at).read() } == byte)
+    }
+
+    #[test]
+    fn parcels_of_any_class_and_number_come_out_block_by_block_before_what_was_listed() {
+        link::start();
+        let is_used = |class: &SizeClass| class.block_size() >= size_of::<Block>();
+        for class in SizeClass::all().filter(is_used) {
+            let room = Room::of(class);
+            let most = OUTBOX_BLOCKS.min(class.capacity() / 4);
+            for count in [1, 2, 3, most / 2, most - 1, most] {
+                if count == 0 || 2 * count + 2 > class.capacity() {
+                    continue;
+                }
+                // Every other block is in use meanwhile, and the first ones are listed already.
+                let used: Vec<_> = (0..count).map(|i| room.block(2 * i + 2, class)).collect();
+                let mut sent: Vec<_> = (0..count).map(|i| room.block(2 * i + 1, class)).collect();
+                sent.rotate_left(count / 3);
+                fill(&used, class, 0xa5);
+                let listed = room.block(0, class);
+                let (older, newer) = sent.split_at(count / 2);
+                let mut first = None;
+                // SAFETY: the blocks are the test's own.
+                unsafe {
+                    Block::set_next(listed, block::NONE);
+                    for part in [older, newer].into_iter().filter(|part| !part.is_empty()) {
+                        let (offset, last) = parcel_of(part, class).pack(room.0, class);
+                        parcel::lead(last, room.0, first);
+                        first = Some(offset);
+                    }
+                    let mut next = parcel::unpack(room.0, class, first.unwrap(), listed.as_ptr());
+                    let mut came = Vec::new();
+                    while let Some(block) = NonNull::new(next) {
+                        came.push(block);
+                        next = Block::next(block);
+                    }
+                    assert_eq!(came.pop(), Some(listed));
+                    came.sort();
+                    sent.sort();
+                    assert!(came == sent, "{count} blocks of {} bytes", class.block_size());
+                }
+                assert!(used.iter().all(|&block| is_full_of(block, class, 0xa5)));
+            }
+        }
+    }
+
+    #[cfg(not(feature = "hardened"))]
+    #[test]
+    fn only_carriers_are_written_to_and_what_waits_is_found() {
+        let class = SizeClass::of(64, 8).unwrap();
+        let room = Room::of(class);
+        let blocks: Vec<_> = (0..OUTBOX_BLOCKS).map(|i| room.block(3 * i, class)).collect();
+        fill(&blocks, class, 0x5a);
+        let parcel = parcel_of(&blocks, class);
+        assert!(blocks.iter().all(|&block| is_full_of(block, class, 0x5a)));
+        // SAFETY: the blocks are the test's own.
+        let (first, last) = unsafe { parcel.pack(room.0, class) };
+        // SAFETY: as above.
+        unsafe { parcel::lead(last, room.0, None) };
+        let written = blocks.iter().filter(|&&block| !is_full_of(block, class, 0x5a)).count();
+        assert_eq!(written, 2, "a block of 64 bytes carries thirty others");
+        #[cfg(feature = "malloc")]
+        for number in 0..3 * OUTBOX_BLOCKS {
+            let (block, is_sent) = (room.block(number, class), number % 3 == 0);
+            assert_eq!(parcel.has(block, room.0), is_sent);
+            // SAFETY: as above.
+            assert_eq!(unsafe { parcel::has(room.0, Some(first), block) }, is_sent);
+        }
+        let _ = first;
+    }
 }

@@ -40,7 +40,7 @@ macro_rules! word {
 word!(/// Eight bits.
     Word8, AtomicU8, u8);
 word!(/// Sixteen bits.
-    Word16, AtomicU16, u16);
+    Word16, AtomicU16, u16, new);
 word!(/// Thirty-two bits.
     Word32, AtomicU32, u32, new);
 word!(/// As wide as an address.

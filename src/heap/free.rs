@@ -1,0 +1,180 @@
+//! The way of a free: onto the current list; else onto the list of the block's own pool; else, if another heap owns that,
+//! into the outbox. Each goes on where the one before it ends, with nothing to be undone.
+
+use core::ptr::NonNull;
+
+use super::sweeper;
+use super::thread_heap::ThreadHeap;
+use crate::base::class::SizeClass;
+use crate::mem::link;
+use crate::mem::pool::Pool;
+
+impl ThreadHeap {
+    /// Takes a block of `class` back: onto the current list if it lies in the current pool.
+    ///
+    /// # Safety
+    ///
+    /// The block was allocated as one of `class`, and nobody uses it any more.
+    #[inline(always)]
+    pub unsafe fn push(&'static self, block: NonNull<u8>, class: SizeClass) {
+        if !self.push_current(block, class, class.pool_size()) {
+            // SAFETY: the caller's contract.
+            unsafe { Self::push_elsewhere(block, self, class) };
+        }
+    }
+
+    /// As [`ThreadHeap::push`] for who has found the block's pool, of `pool_size` bytes.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ThreadHeap::push`]; `pool` is the block's.
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
+    #[inline(always)]
+    pub unsafe fn push_found(
+        &'static self,
+        block: NonNull<u8>,
+        class: SizeClass,
+        pool: NonNull<Pool>,
+        pool_size: usize,
+    ) {
+        if !self.push_current(block, class, pool_size) {
+            // SAFETY: the caller's contract.
+            unsafe { Self::push_found_elsewhere(block, self, class, pool) };
+        }
+    }
+
+    /// Puts a block that its user gave up onto the current list if it lies in the current pool.
+    #[inline(always)]
+    fn push_current(&self, block: NonNull<u8>, class: SizeClass, pool_size: usize) -> bool {
+        let (current, address) = (self.current(class), block.addr().get());
+        if !current.holds(&self.in_hand, class.index(), address, pool_size) {
+            return false;
+        }
+        // SAFETY: the callers' contract: the block was given up.
+        unsafe { link::put(block.cast(), current.free) };
+        true
+    }
+
+    // What is handed on comes in the same order from `free` on, the block first: nothing need be moved.
+    #[inline(never)]
+    unsafe fn push_elsewhere(block: NonNull<u8>, heap: &'static Self, class: SizeClass) {
+        let pool = Pool::starting(block.addr().get() & heap.tally(class).pool_mask());
+        // SAFETY: the callers' contract; the record is the block's pool's.
+        unsafe { heap.push_to(pool, block, class) };
+    }
+
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
+    #[inline(never)]
+    unsafe fn push_found_elsewhere(
+        block: NonNull<u8>,
+        heap: &'static Self,
+        class: SizeClass,
+        pool: NonNull<Pool>,
+    ) {
+        // SAFETY: the callers' contract.
+        unsafe { heap.push_to(pool, block, class) };
+    }
+
+    /// Takes a block back that is not in the current pool: onto its own pool's list, or, if another
+    /// heap owns that, into the outbox.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ThreadHeap::push`]; `pool` is the block's.
+    #[inline(always)]
+    unsafe fn push_to(&'static self, pool: NonNull<Pool>, block: NonNull<u8>, class: SizeClass) {
+        // SAFETY: a used block's pool is taken, so its arena and its record are mapped.
+        let pool = unsafe { pool.as_ref() };
+        if !self.try_enter(pool.owner()) {
+            // SAFETY: the caller's contract.
+            return unsafe { Self::push_outside(block, self, class, pool) };
+        }
+        // SAFETY: the caller gave the block up.
+        unsafe { link::put(block.cast(), &pool.free) };
+        // One after the other, so that each branch uses the flags of its own subtraction.
+        let countdown = u32::from(pool.countdown.get()) - 1;
+        pool.countdown.set(countdown as u16);
+        if countdown == 0 {
+            return Self::push_on(pool, self, class);
+        }
+        if self.count_down(class) {
+            return self.push_and_publish(class);
+        }
+        self.leave();
+    }
+
+    /// The rest of [`ThreadHeap::push_to`] when the pool must move on to another list.
+    #[cold]
+    #[inline(never)]
+    fn push_on(pool: &'static Pool, heap: &'static Self, class: SizeClass) {
+        let inside = heap.resume();
+        // First of all: what follows may settle the class, which must not find a countdown of 0.
+        if heap.count_down(class) {
+            heap.a_pools_worth(class);
+        }
+        heap.relist_after_frees(pool, class, 0);
+        heap.unpin_if_due();
+        drop(inside);
+        sweeper::nudge();
+    }
+
+    /// The rest of [`ThreadHeap::push_to`] when a pool's worth of frees is to be published.
+    #[cold]
+    #[inline(never)]
+    fn push_and_publish(&'static self, class: SizeClass) {
+        let inside = self.resume();
+        self.a_pools_worth(class);
+        drop(inside);
+        sweeper::nudge();
+    }
+
+    /// Once for each pool's worth of frees of `class`.
+    fn a_pools_worth(&'static self, class: SizeClass) {
+        self.publish_frees(class);
+        self.shrank(class);
+    }
+
+    /// The rest of [`ThreadHeap::push_to`] for another heap's pool. The block is not written to: see `parcel.rs`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ThreadHeap::push_to`].
+    #[inline(never)]
+    unsafe fn push_outside(
+        block: NonNull<u8>,
+        heap: &'static Self,
+        class: SizeClass,
+        pool: &'static Pool,
+    ) {
+        // SAFETY: the caller's contract; where the heap has entered, the pool is another's.
+        if !heap.has_entered() || !unsafe { heap.outbox.add(block, pool, class) } {
+            // SAFETY: the caller's contract.
+            return unsafe { Self::push_outside_slowly(block, heap, class, pool) };
+        }
+        heap.count_free(class);
+        heap.leave();
+    }
+
+    /// The rest of [`ThreadHeap::push_outside`] when a batch begins or goes, in a thread without a heap, or for a pool
+    /// that seems not to be current since the heap was claimed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ThreadHeap::push_to`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn push_outside_slowly(
+        block: NonNull<u8>,
+        heap: &'static Self,
+        class: SizeClass,
+        pool: &'static Pool,
+    ) {
+        if pool.owner() != heap.as_owner() {
+            // SAFETY: the caller's contract; the pool is not this heap's.
+            return unsafe { super::local::free_remote(heap, block, pool, class) };
+        }
+        heap.renew();
+        // SAFETY: the caller's contract.
+        unsafe { heap.push(block, class) };
+    }
+}
