@@ -65,7 +65,7 @@ pub const OUTBOX_POOLS: usize = 32;
 /// more makes fewer atomics, and more memory wait.
 pub const OUTBOX_BYTES: usize = 8 << 10;
 /// Blocks of remote frees held back for one pool: as many as fit into two cache lines with what goes with them.
-pub const OUTBOX_BLOCKS: usize = 58;
+pub const OUTBOX_BLOCKS: usize = 56;
 
 /// Pools of a bin from which on a full one is not allocated from before [`FREE_SHARE`] of its blocks are free, and
 /// new memory is taken rather. 16 to 256: until then one more pool is too much.

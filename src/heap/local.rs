@@ -143,7 +143,7 @@ unsafe fn free_unheld(
         None => {
             ledger::publish(class, -1);
             let parcel = Parcel::new();
-            parcel.begin(1);
+            parcel.begin(1, block.cast());
             // SAFETY: the caller's contract.
             unsafe {
                 parcel.add_last(block.cast(), class);

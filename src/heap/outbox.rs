@@ -60,7 +60,7 @@ impl Outbox {
         if !ptr::eq(batch.pool.get(), pool) {
             batch.send();
             batch.pool.set(ptr::from_ref(pool).cast_mut());
-            batch.parcel.begin(ENOUGH[class.index()].into());
+            batch.parcel.begin(ENOUGH[class.index()].into(), block.cast());
         }
         // SAFETY: the caller's contract.
         if unsafe { batch.parcel.add(block.cast(), class) } {

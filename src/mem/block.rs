@@ -88,6 +88,18 @@ pub unsafe fn last(first: NonNull<Block>) -> (NonNull<Block>, usize) {
     (block, count)
 }
 
+/// Has a list go on with another one, whose first block is `list`: null is none.
+///
+/// # Safety
+///
+/// The caller owns both.
+pub unsafe fn join(first: NonNull<Block>, list: *mut Block) {
+    if !list.is_null() {
+        // SAFETY: the caller's contract.
+        unsafe { Block::set_next(last(first).0, list) };
+    }
+}
+
 /// How many blocks the list at `first` has; null has none.
 ///
 /// # Safety

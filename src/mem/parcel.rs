@@ -3,10 +3,11 @@
 //! Who frees a block of another thread does not write to it: mostly its cache line is still with the owner's processor, or
 //! has only been read, and a link would take it away, for the owner to wait for it when the block is allocated again. So
 //! where the blocks lie is noted aside, in two bytes for each. When the parcel goes, the note is written into as few of its
-//! blocks as can hold it, the *carriers*; the owner links all blocks when it takes them in.
+//! blocks as can hold it, the *carriers*, which are linked; the owner links the others when it takes them in. If there are
+//! none, it need not even look at what it takes.
 //!
 //! ```text
-//! a carrier   | next carrier | others | where the others lie ...
+//! a carrier   | link | others | where the others lie ...
 //! ```
 //!
 //! `parcel_hardened.rs` takes this file's place with the feature `hardened`.
@@ -14,7 +15,8 @@
 use core::iter;
 use core::ptr::NonNull;
 
-use super::block::Block;
+use super::block::{self, Block};
+use super::remote_word::Listed;
 use crate::base::class::SizeClass;
 use crate::base::geometry::{OUTBOX_BLOCKS, POOL_BIG};
 use crate::sync::word::Word16;
@@ -22,10 +24,17 @@ use crate::sys::poison;
 
 /// Blocks lie at multiples of this: a place is a distance from the pool's start, counted in it.
 const GRAIN: usize = 8;
-/// No carrier.
-const END: u16 = 0;
+const _: () = assert!(POOL_BIG / GRAIN <= u16::MAX as usize, "a place fits a number");
 
-const _: () = assert!(POOL_BIG / GRAIN < u16::MAX as usize, "one more than a place fits a number");
+/// A parcel that can be posted.
+pub struct Packed {
+    /// How far behind the pool's start its first carrier lies.
+    pub offset: usize,
+    /// The last carrier.
+    last: NonNull<Block>,
+    /// Blocks that are none.
+    pub others: usize,
+}
 
 /// See the module.
 #[repr(C)]
@@ -44,10 +53,13 @@ impl Parcel {
         Self { left: Word16::new(0), enough: Word16::new(0), places }
     }
 
-    /// Begins anew: to go with `enough` blocks.
-    pub fn begin(&self, enough: usize) {
+    /// Begins anew, with a block that is to be added first: to go with `enough` blocks.
+    pub fn begin(&self, enough: usize, first: NonNull<Block>) {
         self.left.set(enough as u16);
         self.enough.set(enough as u16);
+        // It will be a carrier. Written to only when the parcel goes, it would be waited for: the exchange that posts the
+        // parcel waits for all that was written before.
+        block::expect(first.as_ptr());
     }
 
     /// Blocks that it has.
@@ -95,94 +107,111 @@ impl Parcel {
         &self.places[self.left.get() as usize..self.enough.get() as usize]
     }
 
-    /// Writes the note, for the pool of `class` that starts at `start`. Returns how far behind that its first
-    /// carrier lies, and the last carrier, which [leads](lead) nowhere yet.
+    /// Links the carriers and writes the note, for the pool of `class` that starts at `start`.
     ///
     /// # Safety
     ///
     /// It has blocks, which are of that pool and the caller's.
-    pub unsafe fn pack(&self, start: NonNull<u8>, class: SizeClass) -> (usize, NonNull<Block>) {
-        let others = Note::others(class);
-        let (mut next, mut last) = (END, None);
+    pub unsafe fn pack(&self, start: NonNull<u8>, class: SizeClass) -> Packed {
+        let (mut first, mut last, mut others) = (block::NONE, None, 0);
         // The oldest first: the list is then in the order of the frees.
-        for part in self.places().rchunks(others + 1) {
-            let [others @ .., carrier] = part else { break };
-            let note = Note(at(start, carrier.get()));
+        for part in self.places().rchunks(Note::room(class) + 1) {
+            let [rest @ .., carrier] = part else { break };
+            let carrier = at(start, carrier.get());
             // SAFETY: the carrier is the caller's, and has room for so many others.
-            unsafe { note.write(next, others, class) };
-            last.get_or_insert(note.0);
-            next = carrier.get() + 1;
+            unsafe {
+                Block::set_next(carrier, first);
+                Note(carrier, class).write(rest);
+            }
+            first = carrier.as_ptr();
+            last.get_or_insert(carrier);
+            others += rest.len();
         }
-        invariant!(next != END, "a parcel that goes has blocks");
-        (usize::from(next - 1) * GRAIN, last.unwrap_or(start.cast()))
+        invariant!(!first.is_null(), "a parcel that goes has blocks");
+        let offset = first.addr().wrapping_sub(start.addr().get());
+        Packed { offset, last: last.unwrap_or(start.cast()), others }
     }
 }
 
-/// Has the last carrier of a parcel lead to the first one of another, which lies so far behind the pool's start.
-///
-/// # Safety
-///
-/// `last` came from [`Parcel::pack`], and nobody has taken the parcel yet.
-pub unsafe fn lead(last: NonNull<Block>, _start: NonNull<u8>, behind: Option<usize>) {
-    let next = behind.map_or(END, |behind| (behind / GRAIN) as u16 + 1);
-    // SAFETY: the caller's contract.
-    unsafe { last.cast::<u16>().write(next) };
+impl Packed {
+    /// Has it lead to a carrier that lies so far behind the pool's start, `start`.
+    ///
+    /// # Safety
+    ///
+    /// It is not posted yet.
+    pub unsafe fn lead(&self, start: NonNull<u8>, behind: Option<usize>) {
+        // SAFETY: the last carrier is the caller's.
+        unsafe { Block::set_next(self.last, carrier_at(start, behind)) };
+    }
 }
 
-/// Puts the blocks of all parcels from the carrier on that lies `first` bytes behind the pool's start, `start`, in front of `list`.
-/// Returns the list's first block.
+/// Puts the blocks of all parcels that wait for the pool of `class` that starts at `start` in front of `list`. Returns the first.
 ///
 /// # Safety
 ///
-/// The parcels are the caller's, and of the pool of `class` that starts there.
-pub unsafe fn unpack(
+/// The parcels are the caller's, and of that pool.
+pub unsafe fn take_in(
     start: NonNull<u8>,
     class: SizeClass,
-    first: usize,
+    listed: Listed,
     mut list: *mut Block,
-) -> *mut Block {
+) -> NonNull<Block> {
+    // SAFETY: within the pool.
+    let mut first: NonNull<Block> = unsafe { start.add(listed.offset) }.cast();
+    if listed.others == 0 {
+        // SAFETY: the caller's contract.
+        unsafe { block::join(first, list) };
+        return first;
+    }
+    // SAFETY: the caller's contract.
+    let notes = unsafe { notes(first.as_ptr(), class) };
     let mut put = |block: NonNull<Block>| {
         // SAFETY: the caller's block.
         unsafe { Block::set_next(block, list) };
-        list = block.as_ptr();
+        (first, list) = (block, block.as_ptr());
     };
-    // SAFETY: the caller's contract.
-    for note in unsafe { notes(start, first) } {
-        // SAFETY: as above; the carrier's own link is written when all was read.
+    for note in notes {
+        // SAFETY: as above; the carrier's own link was read.
         unsafe { note.places() }.for_each(|place| put(at(start, place)));
+        note.close();
         put(note.0);
-        poison::close(note.0.as_ptr().cast(), class.block_size());
     }
-    list
+    first
 }
 
 /// Whether a block is in one of the parcels from the carrier on that lies `first` bytes behind the pool's start.
 ///
 /// # Safety
 ///
-/// Nobody takes the parcels meanwhile.
+/// Nobody takes the parcels meanwhile; they are of the pool of `class` that starts at `start`.
 #[cfg(feature = "malloc")]
-pub unsafe fn has(start: NonNull<u8>, first: Option<usize>, block: NonNull<Block>) -> bool {
-    let Some(first) = first else { return false };
+pub unsafe fn has(
+    start: NonNull<u8>,
+    class: SizeClass,
+    first: Option<usize>,
+    block: NonNull<Block>,
+) -> bool {
     // SAFETY: the caller's contract.
-    unsafe { notes(start, first) }.any(|note| {
+    unsafe { notes(carrier_at(start, first), class) }.any(|note| {
         // SAFETY: as above.
-        note.0 == block || unsafe { note.places() }.any(|place| at(start, place) == block)
+        let carries = unsafe { note.places() }.any(|place| at(start, place) == block);
+        note.close();
+        note.0 == block || carries
     })
 }
 
-/// The carriers from the one on that lies `first` bytes behind `start`. What leads to the next is read before one is given out.
+/// The carriers from the first one on. What leads to the next is read before one is given out.
 ///
 /// # Safety
 ///
 /// The parcels stay, until what is given out of them was read.
-unsafe fn notes(start: NonNull<u8>, first: usize) -> impl Iterator<Item = Note> {
-    let mut next = (first / GRAIN) as u16 + 1;
+unsafe fn notes(first: *mut Block, class: SizeClass) -> impl Iterator<Item = Note> {
+    let mut next = first;
     iter::from_fn(move || {
-        let note = Note(at(start, next.checked_sub(1)?));
+        let carrier = NonNull::new(next)?;
         // SAFETY: the caller's contract.
-        next = unsafe { note.next() };
-        Some(note)
+        next = unsafe { Block::next(carrier) };
+        Some(Note(carrier, class))
     })
 }
 
@@ -193,56 +222,66 @@ fn at(start: NonNull<u8>, place: u16) -> NonNull<Block> {
     unsafe { start.add(usize::from(place) * GRAIN).cast() }
 }
 
-/// What a carrier says.
-struct Note(NonNull<Block>);
+/// The carrier that lies so far behind a pool's start.
+fn carrier_at(start: NonNull<u8>, offset: Option<usize>) -> *mut Block {
+    offset.map_or(block::NONE, |offset| start.as_ptr().wrapping_add(offset).cast())
+}
+
+/// What a carrier of a class says behind its link: how many others there are, and their places. The smallest blocks have no
+/// room for it.
+struct Note(NonNull<Block>, SizeClass);
 
 impl Note {
-    /// Numbers before the places.
-    const HEAD: usize = 2;
+    /// Bytes before the places.
+    const HEAD: usize = size_of::<Block>() + size_of::<u16>();
     /// A note is no longer than two cache lines, which hold a whole parcel.
     const BYTES_MOST: usize = 128;
 
     /// Other blocks of `class` that one of them can carry.
-    fn others(class: SizeClass) -> usize {
-        class.block_size().min(Self::BYTES_MOST) / size_of::<u16>() - Self::HEAD
+    fn room(class: SizeClass) -> usize {
+        class.block_size().min(Self::BYTES_MOST).saturating_sub(Self::HEAD) / size_of::<u16>()
     }
 
     /// # Safety
     ///
-    /// The block is the caller's, of `class`, and carries no more than it can.
-    unsafe fn write(&self, next: u16, others: &[Word16], class: SizeClass) {
-        poison::open(self.0.as_ptr().cast(), class.block_size());
-        let numbers = self.0.cast::<u16>();
+    /// The block is the caller's, and carries no more than it can.
+    unsafe fn write(&self, others: &[Word16]) {
+        let Some(numbers) = self.open() else { return };
         // SAFETY: the caller's contract.
         unsafe {
-            numbers.write(next);
-            numbers.add(1).write(others.len() as u16);
+            numbers.write(others.len() as u16);
             for (index, place) in others.iter().enumerate() {
-                numbers.add(Self::HEAD + index).write(place.get());
+                numbers.add(1 + index).write(place.get());
             }
         }
+        self.close();
     }
 
-    /// One more than the place of the next carrier, or [`END`].
+    /// Where the others lie. To be [closed](Note::close) when they were read.
     ///
     /// # Safety
     ///
     /// Written, and not taken yet.
-    unsafe fn next(&self) -> u16 {
+    unsafe fn places(&self) -> impl Iterator<Item = u16> {
+        let numbers = self.open();
         // SAFETY: the caller's contract.
-        unsafe { self.0.cast::<u16>().read() }
+        let others = numbers.map_or(0, |numbers| usize::from(unsafe { numbers.read() }));
+        // SAFETY: as above, below the count.
+        (0..others).filter_map(move |index| Some(unsafe { numbers?.add(1 + index).read() }))
     }
 
-    /// Where the others lie.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Note::next`].
-    unsafe fn places(&self) -> impl Iterator<Item = u16> {
-        let numbers = self.0.cast::<u16>();
-        // SAFETY: the caller's contract.
-        let others = usize::from(unsafe { numbers.add(1).read() });
-        // SAFETY: as above, below the count.
-        (0..others).map(move |index| unsafe { numbers.add(Self::HEAD + index).read() })
+    /// The numbers, if there is room for any.
+    fn open(&self) -> Option<NonNull<u16>> {
+        if Self::room(self.1) == 0 {
+            return None;
+        }
+        poison::open(self.0.as_ptr().cast(), self.1.block_size());
+        // SAFETY: the block is larger than a link.
+        Some(unsafe { self.0.add(1).cast() })
+    }
+
+    /// Nobody's again but for the link.
+    fn close(&self) {
+        poison::close(self.0.as_ptr().cast(), self.1.block_size());
     }
 }

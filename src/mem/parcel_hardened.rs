@@ -6,8 +6,18 @@
 use core::ptr::{self, NonNull};
 
 use super::block::{self, Block};
+use super::remote_word::Listed;
 use crate::base::class::SizeClass;
 use crate::sync::word::{Word16, WordPtr};
+
+/// A parcel that can be posted.
+pub struct Packed {
+    /// How far behind the pool's start its first block lies.
+    pub offset: usize,
+    last: NonNull<Block>,
+    /// Blocks that are not linked: none.
+    pub others: usize,
+}
 
 /// See the module.
 pub struct Parcel {
@@ -30,7 +40,7 @@ impl Parcel {
     }
 
     /// Begins anew: to go with `enough` blocks.
-    pub fn begin(&self, enough: usize) {
+    pub fn begin(&self, enough: usize, _first: NonNull<Block>) {
         self.first.set(block::NONE);
         self.left.set(enough as u16);
         self.enough.set(enough as u16);
@@ -72,52 +82,46 @@ impl Parcel {
         self.left.set(self.left.get() - 1);
     }
 
-    /// How far behind the pool's start, `start`, its first block lies, and its last block, which [leads](lead) nowhere yet.
+    /// As its blocks are linked already, for the pool that starts at `start`.
     ///
     /// # Safety
     ///
     /// It has blocks, which are of that pool and the caller's.
-    pub unsafe fn pack(&self, start: NonNull<u8>, _class: SizeClass) -> (usize, NonNull<Block>) {
+    pub unsafe fn pack(&self, start: NonNull<u8>, _class: SizeClass) -> Packed {
         let last = NonNull::new(self.last.get());
         let offset = self.first.get().addr().wrapping_sub(start.addr().get());
-        (offset, last.unwrap_or(start.cast()))
+        Packed { offset, last: last.unwrap_or(start.cast()), others: 0 }
     }
 }
 
-/// Has the last block of a parcel lead to the first one of another, which lies so far behind the pool's start.
-///
-/// # Safety
-///
-/// `last` came from [`Parcel::pack`], and nobody has taken the parcel yet.
-pub unsafe fn lead(last: NonNull<Block>, start: NonNull<u8>, behind: Option<usize>) {
-    // SAFETY: the caller's contract; the blocks of a list are within their pool.
-    unsafe {
-        Block::set_next(last, behind.map_or(block::NONE, |behind| at(start, behind).as_ptr()))
-    };
+impl Packed {
+    /// Has it lead to a block that lies so far behind the pool's start, `start`.
+    ///
+    /// # Safety
+    ///
+    /// It is not posted yet.
+    pub unsafe fn lead(&self, start: NonNull<u8>, behind: Option<usize>) {
+        let behind =
+            behind.map_or(block::NONE, |behind| start.as_ptr().wrapping_add(behind).cast());
+        // SAFETY: the last block is the caller's.
+        unsafe { Block::set_next(self.last, behind) };
+    }
 }
 
-/// Puts the blocks of all parcels from the one on that lies `first` bytes behind the pool's start, `start`, in front of `list`.
-/// Returns the list's first block.
+/// Puts the blocks of all parcels that wait for the pool that starts at `start` in front of `list`. Returns the first.
 ///
 /// # Safety
 ///
-/// The parcels are the caller's, and of the pool that starts there.
-pub unsafe fn unpack(
+/// The parcels are the caller's, and of that pool.
+pub unsafe fn take_in(
     start: NonNull<u8>,
     _class: SizeClass,
-    first: usize,
+    listed: Listed,
     list: *mut Block,
-) -> *mut Block {
-    let first = at(start, first);
-    if !list.is_null() {
-        // SAFETY: the caller's blocks.
-        unsafe { Block::set_next(block::last(first).0, list) };
-    }
-    first.as_ptr()
-}
-
-/// The block that lies so many bytes behind a pool's start.
-fn at(start: NonNull<u8>, offset: usize) -> NonNull<Block> {
-    // SAFETY: within the pool, as every block of its lists.
-    unsafe { start.add(offset).cast() }
+) -> NonNull<Block> {
+    // SAFETY: within the pool.
+    let first = unsafe { start.add(listed.offset) }.cast();
+    // SAFETY: the caller's contract.
+    unsafe { block::join(first, list) };
+    first
 }

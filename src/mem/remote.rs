@@ -30,13 +30,10 @@ impl Pool {
     pub unsafe fn post(&self, parcel: &Parcel) -> Posted {
         let start = self.start();
         // SAFETY: the caller's contract.
-        let (offset, last) = unsafe { parcel.pack(start, self.class()) };
-        self.remote.post(
-            Listed { offset, count: parcel.count() },
-            || self.used(),
-            // SAFETY: the parcel is not posted yet.
-            |behind| unsafe { parcel::lead(last, start, behind) },
-        )
+        let packed = unsafe { parcel.pack(start, self.class()) };
+        let listed = Listed { offset: packed.offset, count: parcel.count(), others: packed.others };
+        // SAFETY: not posted yet.
+        self.remote.post(listed, || self.used(), |behind| unsafe { packed.lead(start, behind) })
     }
 
     /// Whether `block` was posted and waits. For the owner, who alone takes from the list.
@@ -47,7 +44,7 @@ impl Pool {
     #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     pub unsafe fn waits(&self, block: NonNull<Block>) -> bool {
         // SAFETY: the caller's contract.
-        unsafe { parcel::has(self.start(), self.remote.peek(), block) }
+        unsafe { parcel::has(self.start(), self.class(), self.remote.peek(), block) }
     }
 
     /// Puts all that was posted in front of `list`, of blocks of this pool, which is of `class`: the first block
@@ -61,10 +58,10 @@ impl Pool {
         class: SizeClass,
         list: *mut Block,
     ) -> Option<(NonNull<Block>, usize)> {
-        let Listed { offset, count } = self.remote.collect()?;
+        let listed = self.remote.collect()?;
         // SAFETY: taken, so the caller's.
-        let first = unsafe { parcel::unpack(self.start(), class, offset, list) };
-        Some((NonNull::new(first)?, count))
+        let first = unsafe { parcel::take_in(self.start(), class, listed, list) };
+        Some((first, listed.count))
     }
 }
 
@@ -78,8 +75,7 @@ mod tests {
 
     use super::*;
     use crate::base::geometry::OUTBOX_BLOCKS;
-    use crate::mem::block;
-    use crate::mem::link;
+    use crate::mem::{block, link};
 
     /// Memory like that of a pool of a class, but without a record.
     struct Room(NonNull<u8>, Layout);
@@ -110,7 +106,7 @@ mod tests {
     /// A parcel of these blocks.
     fn parcel_of(blocks: &[NonNull<Block>], class: SizeClass) -> Parcel {
         let parcel = Parcel::new();
-        parcel.begin(blocks.len());
+        parcel.begin(blocks.len(), blocks[0]);
         let (last, others) = blocks.split_last().unwrap();
         for &block in others {
             // SAFETY: the test's own.
@@ -155,16 +151,20 @@ mod tests {
                 fill(&used, class, 0xa5);
                 let listed = room.block(0, class);
                 let (older, newer) = sent.split_at(count / 2);
-                let mut first = None;
+                let mut listed_at = None;
+                let mut others = 0;
                 // SAFETY: the blocks are the test's own.
                 unsafe {
                     Block::set_next(listed, block::NONE);
                     for part in [older, newer].into_iter().filter(|part| !part.is_empty()) {
-                        let (offset, last) = parcel_of(part, class).pack(room.0, class);
-                        parcel::lead(last, room.0, first);
-                        first = Some(offset);
+                        let packed = parcel_of(part, class).pack(room.0, class);
+                        packed.lead(room.0, listed_at);
+                        listed_at = Some(packed.offset);
+                        others += packed.others;
                     }
-                    let mut next = parcel::unpack(room.0, class, first.unwrap(), listed.as_ptr());
+                    let waiting = Listed { offset: listed_at.unwrap(), count, others };
+                    let first = parcel::take_in(room.0, class, waiting, listed.as_ptr());
+                    let mut next = first.as_ptr();
                     let mut came = Vec::new();
                     while let Some(block) = NonNull::new(next) {
                         came.push(block);
@@ -190,18 +190,19 @@ mod tests {
         let parcel = parcel_of(&blocks, class);
         assert!(blocks.iter().all(|&block| is_full_of(block, class, 0x5a)));
         // SAFETY: the blocks are the test's own.
-        let (first, last) = unsafe { parcel.pack(room.0, class) };
+        let packed = unsafe { parcel.pack(room.0, class) };
         // SAFETY: as above.
-        unsafe { parcel::lead(last, room.0, None) };
+        unsafe { packed.lead(room.0, None) };
+        assert_eq!(packed.others, OUTBOX_BLOCKS - 2);
         let written = blocks.iter().filter(|&&block| !is_full_of(block, class, 0x5a)).count();
-        assert_eq!(written, 2, "a block of 64 bytes carries thirty others");
+        assert_eq!(written, 2, "a block of 64 bytes carries 27 others");
         #[cfg(feature = "malloc")]
         for number in 0..3 * OUTBOX_BLOCKS {
             let (block, is_sent) = (room.block(number, class), number % 3 == 0);
             assert_eq!(parcel.has(block, room.0), is_sent);
             // SAFETY: as above.
-            assert_eq!(unsafe { parcel::has(room.0, Some(first), block) }, is_sent);
+            let waits = unsafe { parcel::has(room.0, class, Some(packed.offset), block) };
+            assert_eq!(waits, is_sent);
         }
-        let _ = first;
     }
 }

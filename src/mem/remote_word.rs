@@ -1,5 +1,5 @@
 //! The remote list in one word: where its first block is, counted in blocks' least distance from the
-//! pool's start and one more, and how many there are.
+//! pool's start and one more, how many there are, and how many of those are on no link of the list's.
 //!
 //! 0: nothing waits, and the pool is in no inbox; else it is in its owner's, or about to be. A pool
 //! with something waiting has used blocks, so that it cannot be given back while it is in an inbox.
@@ -21,6 +21,8 @@ pub struct Listed {
     /// Of no meaning in an empty list.
     pub offset: usize,
     pub count: usize,
+    /// Those of them that no block leads to: some say more than which is next.
+    pub others: usize,
 }
 
 /// What became of a batch of remote frees.
@@ -54,7 +56,7 @@ impl RemoteWord {
             let waiting = Self::count(seen) + batch.count;
             // Read anew: the owner may have taken some in since the last turn.
             let used = used();
-            let posted = Self::word(batch.offset, waiting);
+            let posted = Self::word(batch.offset, waiting, Self::others(seen) + batch.others);
             match self.0.compare_exchange_weak(seen, posted, post_order(), Relaxed) {
                 Ok(_) => {
                     let queue = seen == 0 || planted("post_queues_always");
@@ -69,7 +71,8 @@ impl RemoteWord {
     #[inline(always)]
     pub fn collect(&self) -> Option<Listed> {
         let word = self.0.swap(0, collect_order());
-        Self::first(word).map(|offset| Listed { offset, count: Self::count(word) })
+        let (count, others) = (Self::count(word), Self::others(word));
+        Self::first(word).map(|offset| Listed { offset, count, others })
     }
 
     /// Where the first block that waits lies; `None` if none does. For the owner, who alone takes from
@@ -93,13 +96,18 @@ impl RemoteWord {
     const GRAIN: usize = 8;
 
     #[inline(always)]
-    fn word(offset: usize, count: usize) -> u64 {
-        ((count as u64) << 32) | (offset / Self::GRAIN + 1) as u64
+    fn word(offset: usize, count: usize, others: usize) -> u64 {
+        (others as u64) << 48 | (count as u64) << 32 | (offset / Self::GRAIN + 1) as u64
     }
 
     #[inline(always)]
     fn count(word: u64) -> usize {
-        (word >> 32) as usize
+        (word >> 32) as u16 as usize
+    }
+
+    #[inline(always)]
+    fn others(word: u64) -> usize {
+        (word >> 48) as usize
     }
 
     #[inline(always)]

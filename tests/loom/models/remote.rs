@@ -71,7 +71,8 @@ impl Heap {
             link(block - 1, Some(block * BLOCK_SIZE));
         }
         let last = blocks.end - 1;
-        let batch = Listed { offset: blocks.start * BLOCK_SIZE, count: blocks.len() };
+        let offset = blocks.start * BLOCK_SIZE;
+        let batch = Listed { offset, count: blocks.len(), others: blocks.len() };
         let posted = pool.remote.post(batch, || usize::MAX, |behind| link(last, behind));
         assert!(!posted.drained);
         if posted.queue {
@@ -109,6 +110,8 @@ impl Heap {
             next = pool.blocks[block].with(|link| unsafe { *link });
         }
         assert_eq!(count, listed.count, "the list is as long as its word says");
+        // Here all are linked; it is the sum that matters.
+        assert_eq!(count, listed.others, "as many are others as were posted as such");
     }
 }
 

@@ -169,7 +169,7 @@ impl Heap {
 
     /// Another thread frees the pool's `block`.
     fn free_remote(&self, block: usize) {
-        let batch = Listed { offset: block * 16, count: 1 };
+        let batch = Listed { offset: block * 16, count: 1, others: 0 };
         let posted = self.pool.remote.post(batch, || self.pool.used.get(), |_| ());
         if posted.queue {
             self.inbox.put(&self.pool);
