@@ -3,9 +3,11 @@
 
     cargo preload && benches/programs.py [--rounds 5] [--only python,gcc] [--allocators highwater,mimalloc,glibc]
     cargo preload && benches/programs.py --clock instructions --rounds 1 --allocators highwater,mimalloc
+    cargo preload && benches/programs.py --set more
     cargo preload && benches/programs.py --set patterns --allocators highwater,mimalloc,jemalloc,glibc
 
-`patterns` are those of `patterns.c`, that other allocators are judged by, each with a number of threads.
+`more` are the programs of `more_programs.py`, which says what they need. `patterns` are those of `patterns.c`, that other
+allocators are judged by, each with a number of threads.
 
 Debian: apt-get install libmimalloc2.0 libjemalloc2 redis-server redis-tools lua5.4 ghostscript z3 sqlite3 jq perl git gcc g++ valgrind.
 Rounds are interleaved: each program under each allocator, then again. The tables show medians. A ratio is to the
@@ -26,6 +28,8 @@ import tempfile
 import time
 from math import exp, log
 from pathlib import Path
+
+import more_programs
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = {
@@ -177,6 +181,7 @@ PATTERNS = ["strings 1", "buffers 1", "large-buffers 1", "one-buffer 1", "sizes 
 
 SETS = {
     "programs": (prepare, PROGRAMS),
+    "more": (lambda folder: more_programs.prepare(folder, CXX), more_programs.PROGRAMS),
     "patterns": (prepare_patterns, {pattern.replace(" ", "-"): f"exec ./patterns {pattern}" for pattern in PATTERNS}),
 }
 
