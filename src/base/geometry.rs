@@ -121,6 +121,9 @@ pub const PURGE_RANGES: usize = 64;
 pub const INBOX_POOLS: usize = 64;
 /// See [`INBOX_POOLS`].
 pub const INBOX_BLOCKS: usize = 4096;
+/// Pools whose remote frees are taken off before those of the first are linked. Divides [`INBOX_POOLS`]; each costs 32 bytes
+/// of stack.
+pub const INBOX_AT_ONCE: usize = 16;
 
 /// Slots that become resident, or free, until a slow path looks for surplus to give back. 16 to 256:
 /// less looks more often, more lets resident memory overshoot by so much a thread.

@@ -11,11 +11,14 @@ use super::surplus::{self, Taker};
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger, limit, retire};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{ARENA_SIZE, CARVE_BYTES, INBOX_BLOCKS, INBOX_POOLS, SLOT_SIZE};
+use crate::base::geometry::{
+    ARENA_SIZE, CARVE_BYTES, INBOX_AT_ONCE, INBOX_BLOCKS, INBOX_POOLS, SLOT_SIZE,
+};
 use crate::mem::arena;
 use crate::mem::arena_set::ARENAS;
 use crate::mem::block;
 use crate::mem::pool::{Pool, State};
+use crate::mem::remote_word::Listed;
 use crate::sys;
 
 /// What came of taking remote frees in.
@@ -80,56 +83,60 @@ impl ThreadHeap {
     /// whose lists are the fast path's.
     pub fn collect_pools(&'static self, is_owner: bool) -> Collected {
         self.inbox.refill();
-        let (mut bytes, mut blocks) = (0, 0);
-        for _ in 0..INBOX_POOLS {
-            // SAFETY: a pool in the inbox has used blocks, so its arena is mapped; the heap is the
-            // caller's.
-            let taken = unsafe { self.inbox.take_next(|pool| self.collect_from(pool, is_owner)) };
-            let Some((given, collected)) = taken else {
-                return Collected { bytes, blocks, more: false };
-            };
-            bytes += given;
-            blocks += collected;
-            if blocks >= INBOX_BLOCKS {
+        let mut all = Collected { bytes: 0, blocks: 0, more: true };
+        for _ in 0..INBOX_POOLS / INBOX_AT_ONCE {
+            let mut taken = [const { None }; INBOX_AT_ONCE];
+            for place in &mut taken {
+                // SAFETY: a pool in the inbox has used blocks, so its arena is mapped; the heap is the
+                // caller's.
+                match unsafe { self.inbox.take_next(|pool| self.take_waiting(pool, is_owner)) } {
+                    Some(waiting) => *place = waiting,
+                    None => all.more = false,
+                }
+            }
+            for (pool, waiting) in taken.into_iter().flatten() {
+                all.bytes += self.take_in(pool, waiting);
+                all.blocks += waiting.count;
+            }
+            if !all.more || all.blocks >= INBOX_BLOCKS {
                 break;
             }
         }
-        Collected { bytes, blocks, more: self.inbox.is_pending() }
+        all.more &= self.inbox.is_pending();
+        all
     }
 
-    /// Takes in what other threads freed of a pool that the inbox gave: bytes that went to the system,
-    /// and blocks.
-    fn collect_from(&'static self, pool: NonNull<Pool>, is_owner: bool) -> (usize, usize) {
+    /// What waits for a pool that the inbox gave, taken off it by an exchange: which waits for all that was written before. So
+    /// this is done for some pools before the blocks of the first are linked, and what is read first of them is fetched meanwhile.
+    fn take_waiting(
+        &'static self,
+        pool: NonNull<Pool>,
+        is_owner: bool,
+    ) -> Option<(&'static Pool, Listed)> {
         // SAFETY: a pool that comes out of the inbox has used blocks, so its arena is mapped.
         let pool = unsafe { pool.as_ref() };
-        if is_owner || pool.state() != State::Current {
-            return self.collect(pool);
+        if !is_owner && pool.state() == State::Current {
+            self.inbox.put(pool);
+            return None;
         }
-        self.inbox.put(pool);
-        (0, 0)
+        Some((pool, pool.take_waiting()?))
     }
 
-    fn collect(&'static self, pool: &'static Pool) -> (usize, usize) {
+    /// Takes in what waited for a pool. Returns bytes that went to the system.
+    fn take_in(&'static self, pool: &'static Pool, waiting: Listed) -> usize {
         let class = pool.class();
         let current = self.current(class);
         let is_current = pool.state() == State::Current;
         let list = if is_current { current.free } else { &pool.free };
         let behind = list.get();
-        // Of a current list; counted before it changes.
-        // SAFETY: the current list is this heap's.
-        let remaining = if is_current { unsafe { block::length(behind) } } else { 0 };
-        // SAFETY: the pool came out of this heap's inbox: it owns it, and the list.
-        let Some((first, count)) = (unsafe { pool.collect(class, behind) }) else {
-            return (0, 0);
-        };
         if is_current {
-            self.hand(class, count, remaining);
-            list.set(first.as_ptr());
-            (0, count)
-        } else {
-            list.set(first.as_ptr());
-            (self.relist_after_frees(pool, class, count), count)
+            // SAFETY: the current list is this heap's.
+            self.hand(class, waiting.count, unsafe { block::length(behind) });
         }
+        // SAFETY: the pool came out of this heap's inbox: it owns it, and the list.
+        let first = unsafe { pool.take_in(class, waiting, behind) };
+        list.set(first.as_ptr());
+        if is_current { 0 } else { self.relist_after_frees(pool, class, waiting.count) }
     }
 
     /// Carves more of `pool`, the current one of `class`: one OS page's worth in the first pool of a class, so
@@ -147,23 +154,27 @@ impl ThreadHeap {
             ledger::refaulted(pages as usize);
             surplus::grew(Taker::Class(class), pages as usize * sys::page_size());
             limit::grew(pages as usize * sys::page_size());
-            self.hand_carved(class, first, count);
+            self.count_carved(class, count);
+            self.current(class).free.set(first.as_ptr());
             return true;
         }
         let few = self.bin(class).pools.get() <= 1;
-        let count = if few { (CARVE_BYTES / class.block_size()).max(1) } else { class.capacity() };
-        // SAFETY: the current pool is this heap's.
-        let Some((first, count)) = (unsafe { pool.carve(count) }) else {
+        let wanted = if few { (CARVE_BYTES / class.block_size()).max(1) } else { class.capacity() };
+        let count = wanted.min(pool.uncarved(class));
+        if count == 0 {
             return false;
-        };
-        self.hand_carved(class, first, count);
+        }
+        // First what is exchanged: that waits for all that was written, and carving writes where no cache need have it.
+        self.count_carved(class, count);
+        // SAFETY: the current pool is this heap's.
+        let first = unsafe { pool.carve(class, count) };
+        self.current(class).free.set(first.as_ptr());
         true
     }
 
-    fn hand_carved(&self, class: SizeClass, first: NonNull<block::Block>, count: usize) {
+    fn count_carved(&self, class: SizeClass, count: usize) {
         ledger::carved(class, count as isize);
         self.hand(class, count, 0);
-        self.current(class).free.set(first.as_ptr());
     }
 
     /// The current pool is exhausted, so it is full.
@@ -232,6 +243,8 @@ impl ThreadHeap {
 
     /// Makes a pool of the bin, taken off its list, the current one.
     fn install(&'static self, pool: &'static Pool, class: SizeClass) {
+        // First what is exchanged, as in `carve_more`.
+        self.hand(class, pool.listed(), 0);
         if pool.state() == State::Empty {
             // Its list is as it was left: carving again would touch every block.
             self.no_longer_kept(class);
@@ -240,7 +253,6 @@ impl ThreadHeap {
         }
         let current = self.current(class);
         let free = pool.free.get();
-        self.hand(class, pool.listed(), 0);
         pool.free.set(block::NONE);
         pool.set_state(State::Current);
         pool.forget_seen();

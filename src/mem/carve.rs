@@ -13,26 +13,25 @@ impl Pool {
         self.carved() == class.capacity() && self.purged() == 0
     }
 
-    /// Carves up to `count` blocks that never were into a list. Returns the first and how many; `None` if all
-    /// is carved.
+    /// Blocks that never were.
+    pub fn uncarved(&self, class: SizeClass) -> usize {
+        class.capacity() - self.carved()
+    }
+
+    /// Carves `count` blocks that never were into a list. Returns the first.
     ///
     /// # Safety
     ///
-    /// The caller owns the pool.
-    pub unsafe fn carve(&self, count: usize) -> Option<(NonNull<Block>, usize)> {
-        let class = self.class();
+    /// The caller owns the pool, which is of `class`; `count` is not 0, and there are so many.
+    pub unsafe fn carve(&self, class: SizeClass, count: usize) -> NonNull<Block> {
         let carved = self.carved();
-        let count = count.min(class.capacity() - carved);
-        if count == 0 {
-            return None;
-        }
         // SAFETY: blocks from `carved` up to the capacity lie within the pool, and nobody has them.
         let first = unsafe {
             let from = self.start().add(carved * class.block_size());
             block::carve(from, class.block_size(), count)
         };
         self.carved.set((carved + count) as u16);
-        Some((first, count))
+        first
     }
 
     /// Links the blocks of a pool of which none is used one behind the other, if its list goes to and

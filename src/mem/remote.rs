@@ -3,7 +3,7 @@
 
 use core::ptr::NonNull;
 
-use super::block::Block;
+use super::block::{self, Block};
 use super::parcel::{self, Parcel};
 use super::pool::Pool;
 use super::remote_word::{Listed, Posted};
@@ -47,21 +47,26 @@ impl Pool {
         unsafe { parcel::has(self.start(), self.class(), self.remote.peek(), block) }
     }
 
-    /// Puts all that was posted in front of `list`, of blocks of this pool, which is of `class`: the first block
-    /// then, and how many came. For the owner, on a queued pool.
+    /// Takes off all that was posted: to be [taken in](Pool::take_in). For the owner, on a queued pool.
+    pub fn take_waiting(&self) -> Option<Listed> {
+        let listed = self.remote.collect()?;
+        block::expect(self.start().as_ptr().wrapping_add(listed.offset).cast());
+        Some(listed)
+    }
+
+    /// Puts what was taken off in front of `list`, of blocks of this pool, which is of `class`. Returns the first block then.
     ///
     /// # Safety
     ///
     /// The caller owns the pool, and the list.
-    pub unsafe fn collect(
+    pub unsafe fn take_in(
         &self,
         class: SizeClass,
+        waiting: Listed,
         list: *mut Block,
-    ) -> Option<(NonNull<Block>, usize)> {
-        let listed = self.remote.collect()?;
-        // SAFETY: taken, so the caller's.
-        let first = unsafe { parcel::take_in(self.start(), class, listed, list) };
-        Some((first, listed.count))
+    ) -> NonNull<Block> {
+        // SAFETY: taken off, so the caller's.
+        unsafe { parcel::take_in(self.start(), class, waiting, list) }
     }
 }
 
@@ -75,7 +80,7 @@ mod tests {
 
     use super::*;
     use crate::base::geometry::OUTBOX_BLOCKS;
-    use crate::mem::{block, link};
+    use crate::mem::link;
 
     /// Memory like that of a pool of a class, but without a record.
     struct Room(NonNull<u8>, Layout);
