@@ -95,8 +95,9 @@ fn what_the_system_stops_elsewhere_ends_as_without_an_allocator_that_listens() {
 /// Bugs with spans and large blocks whose records tell, at the price of a comparison; and a list that has
 /// no end, where one is walked through.
 #[cfg(not(feature = "hardened"))]
-const CAUGHT_WITHOUT: [(&str, &str); 10] = [
+const CAUGHT_WITHOUT: [(&str, &str); 11] = [
     ("twice-by-others-until-the-end", "a list of free blocks has an end"),
+    ("twice-by-others-with-others", "a list of free blocks has an end"),
     ("twice-span", "a span that is freed is one in use"),
     ("inside-span-far", "a span that is freed is one in use"),
     ("small-as-span", "a span that is freed is one in use"),

@@ -170,9 +170,15 @@ pub unsafe fn take_in(
         unsafe { Block::set_next(block, list) };
         (first, list) = (block, block.as_ptr());
     };
+    let mut left = listed.count;
     for note in notes {
         // SAFETY: as above; the carrier's own link was read.
-        unsafe { note.places() }.for_each(|place| put(at(start, place)));
+        let places = unsafe { note.places() };
+        // A carrier that was freed twice may lead to itself.
+        let carried = 1 + places.len();
+        invariant!(carried <= left, "a list of free blocks has an end");
+        left -= carried;
+        places.for_each(|place| put(at(start, place)));
         note.close();
         put(note.0);
     }
@@ -262,12 +268,14 @@ impl Note {
     /// # Safety
     ///
     /// Written, and not taken yet.
-    unsafe fn places(&self) -> impl Iterator<Item = u16> {
+    unsafe fn places(&self) -> impl ExactSizeIterator<Item = u16> {
         let numbers = self.open();
         // SAFETY: the caller's contract.
-        let others = numbers.map_or(0, |numbers| usize::from(unsafe { numbers.read() }));
+        let others = numbers.map_or(0, |numbers| unsafe { numbers.read() });
+        // Of no meaning without numbers: then there are no others.
+        let numbers = numbers.unwrap_or(NonNull::dangling());
         // SAFETY: as above, below the count.
-        (0..others).filter_map(move |index| Some(unsafe { numbers?.add(1 + index).read() }))
+        (0..others).map(move |index| unsafe { numbers.add(1 + usize::from(index)).read() })
     }
 
     /// The numbers, if there is room for any.

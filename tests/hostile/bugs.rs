@@ -85,6 +85,11 @@ pub const BUGS: &[Bug] = &[
         Line("double free: {}, a block of 64 bytes"),
         twice_by_others_until_the_end,
     ),
+    bug(
+        "twice-by-others-with-others",
+        Line("double free: {}, a block of 64 bytes"),
+        twice_by_others_with_others,
+    ),
     bug("twice-and-trimmed", Line("double free: {}, a block of 64 bytes"), twice_and_trimmed),
     bug("resized-after-free", Line("double free: {}, a block of 64 bytes"), resized_after_free),
     // What is no block.

@@ -94,8 +94,14 @@ pub fn twice_elsewhere() {
 
 /// Frees on a thread of its own.
 fn free_elsewhere(block: *mut u8) {
-    let address = block.expose_provenance();
-    let freed = move || free(ptr::with_exposed_provenance_mut(address), EXACT);
+    free_all_elsewhere([block]);
+}
+
+fn free_all_elsewhere<const N: usize>(blocks: [*mut u8; N]) {
+    let addresses = blocks.map(|block| block.expose_provenance());
+    let freed = move || {
+        addresses.map(|address| free(ptr::with_exposed_provenance_mut(address), EXACT));
+    };
     thread::spawn(freed).join().unwrap();
 }
 
@@ -116,6 +122,18 @@ pub fn twice_by_others_until_the_end() {
         let block = named(EXACT);
         free_elsewhere(block);
         free_elsewhere(block);
+        many(2 * IN_POOL);
+    };
+    thread::spawn(ends).join().unwrap();
+}
+
+/// Each time with another block, and first of both.
+pub fn twice_by_others_with_others() {
+    let ends = || {
+        let [second, third] = [new(EXACT), new(EXACT)];
+        let block = named(EXACT);
+        free_all_elsewhere([block, second]);
+        free_all_elsewhere([block, third]);
         many(2 * IN_POOL);
     };
     thread::spawn(ends).join().unwrap();
