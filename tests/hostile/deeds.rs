@@ -100,7 +100,9 @@ fn free_elsewhere(block: *mut u8) {
 fn free_all_elsewhere<const N: usize>(blocks: [*mut u8; N]) {
     let addresses = blocks.map(|block| block.expose_provenance());
     let freed = move || {
-        addresses.map(|address| free(ptr::with_exposed_provenance_mut(address), EXACT));
+        for address in addresses {
+            free(ptr::with_exposed_provenance_mut(address), EXACT);
+        }
     };
     thread::spawn(freed).join().unwrap();
 }
