@@ -257,7 +257,7 @@ const _: () = {
     assert!(SPAN_ALIGN_MAX <= ARENA_SIZE / 4);
     assert!(BLOCK_MAX / 8 >= SLOT_SIZE, "a span loses at most an eighth to rounding");
     assert!(POOL_BIG <= ARENA_SIZE / 4 && POOL_SMALL < POOL_MEDIUM && POOL_MEDIUM < POOL_BIG);
-    assert!(OUTBOX_POOLS.is_power_of_two());
+    assert!(OUTBOX_POOLS.is_power_of_two() && INBOX_POOLS.is_multiple_of(INBOX_AT_ONCE));
 };
 
 /// `bytes` rounded up to a multiple of `unit`, a power of two. The caller knows that it fits.

@@ -28,6 +28,8 @@ struct Batch {
     parcel: Parcel,
 }
 
+const _: () = assert!(size_of::<Batch>() <= 128, "two cache lines");
+
 impl Outbox {
     pub const fn new() -> Self {
         Self([const { Batch::new() }; OUTBOX_POOLS])

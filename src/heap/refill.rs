@@ -91,7 +91,10 @@ impl ThreadHeap {
                 // caller's.
                 match unsafe { self.inbox.take_next(|pool| self.take_waiting(pool, is_owner)) } {
                     Some(waiting) => *place = waiting,
-                    None => all.more = false,
+                    None => {
+                        all.more = false;
+                        break;
+                    }
                 }
             }
             for (pool, waiting) in taken.into_iter().flatten() {

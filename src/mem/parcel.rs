@@ -20,7 +20,7 @@ use super::remote_word::Listed;
 use crate::base::class::SizeClass;
 use crate::base::geometry::{OUTBOX_BLOCKS, POOL_BIG};
 use crate::sync::word::Word16;
-use crate::sys::poison;
+use crate::sys::{fatal, poison};
 
 /// Blocks lie at multiples of this: a place is a distance from the pool's start, counted in it.
 const GRAIN: usize = 8;
@@ -127,9 +127,10 @@ impl Parcel {
             last.get_or_insert(carrier);
             others += rest.len();
         }
-        invariant!(!first.is_null(), "a parcel that goes has blocks");
-        let offset = first.addr().wrapping_sub(start.addr().get());
-        Packed { offset, last: last.unwrap_or(start.cast()), others }
+        let Some(last) = last else {
+            fatal::die("a parcel that goes has blocks", file!(), line!());
+        };
+        Packed { offset: first.addr().wrapping_sub(start.addr().get()), last, others }
     }
 }
 

@@ -9,6 +9,7 @@ use super::block::{self, Block};
 use super::remote_word::Listed;
 use crate::base::class::SizeClass;
 use crate::sync::word::{Word16, WordPtr};
+use crate::sys::fatal;
 
 /// A parcel that can be posted.
 pub struct Packed {
@@ -88,9 +89,11 @@ impl Parcel {
     ///
     /// It has blocks, which are of that pool and the caller's.
     pub unsafe fn pack(&self, start: NonNull<u8>, _class: SizeClass) -> Packed {
-        let last = NonNull::new(self.last.get());
+        let Some(last) = NonNull::new(self.last.get()) else {
+            fatal::die("a parcel that goes has blocks", file!(), line!());
+        };
         let offset = self.first.get().addr().wrapping_sub(start.addr().get());
-        Packed { offset, last: last.unwrap_or(start.cast()), others: 0 }
+        Packed { offset, last, others: 0 }
     }
 }
 
