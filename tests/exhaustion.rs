@@ -330,11 +330,11 @@ fn memory_that_the_kernel_does_not_take_back_is_not_lost() {
         spans.sort();
         mappings.sort();
         free(&mappings, large, 0);
-        let refused = highwater::stats().advises;
+        let refused = highwater::stats().purges;
         assert!(refused > 0, "the kernel refused large blocks");
         assert_sound(highwater::stats().live_bytes);
         free(&spans, span, 0);
-        assert!(highwater::stats().advises > refused, "the kernel refused arenas");
+        assert!(highwater::stats().purges > refused, "the kernel refused arenas");
         assert_sound(highwater::stats().live_bytes);
         free(&spans, span, 1);
         free(&mappings, large, 1);

@@ -246,7 +246,7 @@ fn a_huge_limit_and_one_of_nothing_change_nothing() {
         alone_with(&set, || {
             burst_and_drop(&HIGHWATER, 8 * MIB);
             let stats = highwater::stats();
-            let counts = [stats.soft_limit_climbs, stats.soft_limit_purges, stats.advises];
+            let counts = [stats.soft_limit_climbs, stats.soft_limit_purges, stats.purges];
             assert_eq!(counts, [0; 3]);
             assert_eq!(stats.retention_in_force, Retention::NeverShrink);
         });

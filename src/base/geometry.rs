@@ -26,6 +26,13 @@ pub const SLOT_SIZE: usize = 4 << 10;
 /// the one that `ReturnArenas` keeps is cheap to keep.
 pub const ARENA_SIZE: usize = 1 << 20;
 
+/// Arenas that are mapped one by one before huge pages are mapped, where those are asked for. 0 to 64: less has the smallest
+/// of processes hold 2 MiB, more leaves as many where every OS page has its own place in the processor's tables.
+pub const ARENAS_SMALL: usize = 1;
+/// The share of an arena, in hundredths, which blocks must have for a sweep to leave it on its huge page. 50 to 100: less gives
+/// back less, more splits huge pages for little.
+pub const HUGE_KEPT: usize = 75;
+
 /// Bytes in the pool of a class up to [`POOL_SMALL_BLOCK_MAX`]. 4 KiB to 64 KiB. Small pools become
 /// empty sooner, large ones need fewer slow paths (`docs/design.md`, "Pool size").
 pub const POOL_SMALL: usize = 16 << 10;

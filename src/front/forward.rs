@@ -53,6 +53,11 @@ impl Highwater {
         self
     }
 
+    /// Forwards; nothing is asked of the system here.
+    pub const fn with_huge_pages(self) -> Self {
+        self
+    }
+
     /// Forwards; there is no sweeper here.
     pub const fn without_sweeper(self) -> Self {
         self

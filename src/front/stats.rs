@@ -50,6 +50,8 @@ pub struct Stats {
     pub pages_refaulted: u64,
     /// Nanoseconds spent in giving contents back.
     pub purge_ns: u64,
+    /// Huge pages that pools and spans got since the process began. 0 unless they are asked for.
+    pub huge_pages: u64,
     /// What counts against a soft limit: the process's bytes in RAM, not only the allocator's; of a
     /// share of a cgroup, what the cgroup uses. Where the system does not tell, what the allocator
     /// may have in RAM.
@@ -133,6 +135,7 @@ impl Stats {
             pages_purged: 0,
             pages_refaulted: 0,
             purge_ns: 0,
+            huge_pages: 0,
             resident_bytes: 0,
             soft_limit_bytes: 0,
             soft_limit_climbs: 0,

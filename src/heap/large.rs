@@ -16,7 +16,7 @@ use crate::mem::store::Store;
 use crate::policy::retention::Retention;
 use crate::sync::lock::{Mutex, MutexGuard, RawLock};
 use crate::sync::word::WordSize;
-use crate::sys;
+use crate::sys::{self, huge};
 
 pub(super) static LARGE: Mutex<LargeBlocks> = Mutex::from_raw(
     <RawLock as parking_lot::lock_api::RawMutex>::INIT,
@@ -169,11 +169,13 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
 
 fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
     limit::hand_out(bytes, bytes);
-    let align = align.max(sys::page_size());
+    let align = align.max(huge::align_of(bytes));
     let start = sys::map_aligned(bytes, align).or_else(|| {
         give_back_kept();
         sys::map_aligned(bytes, align)
     })?;
+    // SAFETY: just mapped.
+    unsafe { huge::wish(start, bytes) };
     let mut large = LARGE.lock();
     let record = large.make(Mapping::new(start, bytes, bytes));
     let begun = record.and_then(|record| match large.begin(record, size) {

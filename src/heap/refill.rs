@@ -300,7 +300,7 @@ impl ThreadHeap {
         limit::grew(taken.grown * SLOT_SIZE);
         // SAFETY: the slots are this heap's now, and their arena is mapped.
         let pool = unsafe { Pool::at(taken.start.addr().get()).as_ref() };
-        if taken.grown < slots {
+        if taken.resident > 0 {
             pool.mark_tail_resident();
         }
         Some((pool, taken.grown))

@@ -17,7 +17,8 @@ use super::thread_heap::ThreadHeap;
 use super::visit::Visit;
 use super::{config, large_return, ledger, local, span, vacancy};
 use crate::base::geometry::{
-    BLOCKS_A_PAGE, CLAIM_PAGES, CLAIM_STEP_PAGES, POOLS_PER_ARENA, STEP_PAGES, STEP_REST_US,
+    ARENA_SIZE, BLOCKS_A_PAGE, CLAIM_PAGES, CLAIM_STEP_PAGES, POOLS_PER_ARENA, STEP_PAGES,
+    STEP_REST_US,
 };
 use crate::mem::arena::Arena;
 use crate::mem::arena_set::ARENAS;
@@ -210,7 +211,7 @@ impl Sweep {
                 }
             };
         }
-        if let Some(arena) = next_arena() {
+        if let Some(arena) = next_arena(age) {
             self.pools = Pools::of(arena);
             self.arena = Some(arena);
             return Step { work: 1, ..Step::default() };
@@ -226,8 +227,18 @@ impl Sweep {
     }
 }
 
-fn next_arena() -> Option<NonNull<Arena>> {
-    ARENAS.lock().visit_next()
+/// The next arena of which something may go.
+fn next_arena(age: Age) -> Option<NonNull<Arena>> {
+    let mut arenas = ARENAS.lock();
+    loop {
+        let arena = arenas.visit_next()?;
+        if !arenas
+            .stays_huge(arena, |live| age == Age::Old && Retention::keeps_huge(live, ARENA_SIZE))
+        {
+            return Some(arena);
+        }
+        arenas.leave(arena);
+    }
 }
 
 /// As long as this lives, nobody sweeps.

@@ -1,20 +1,21 @@
 //! The record of an arena: which slots are free, which were ever touched, and where it stands among
 //! the others. It lies in a store of its own, not in the arena.
 
+use core::array;
 use core::ops::Range;
 use core::ptr::NonNull;
 
 use super::arena_index::Standing;
 use super::link;
-use super::pool::Pool;
+use super::pool::{Pool, State};
 use super::slots::SlotSet;
+use crate::base::class::SizeClass;
 use crate::base::geometry::{
     ARENA_SIZE, FIRST_SLOT, GUARD_SLOTS, RECORD_SLOTS, SLOT_SIZE, SLOTS_PER_ARENA, USABLE_SLOTS,
 };
 use crate::sync::word::WordSize;
-use crate::sys;
-use crate::sys::guard;
 use crate::sys::purge::Batch;
+use crate::sys::{self, guard, huge};
 
 /// Free slots of all arenas that may be resident. Changed under the set's lock.
 static IDLE_SLOTS: WordSize = WordSize::new(0);
@@ -31,6 +32,11 @@ fn idle_slots_more(slots: usize) {
 fn idle_slots_less(slots: usize) {
     IDLE_SLOTS.set(IDLE_SLOTS.get() - slots);
 }
+
+/// Arenas that lie on one huge page.
+const HUGE_ARENAS: usize = huge::SIZE / ARENA_SIZE;
+const _: () =
+    assert!(HUGE_ARENAS * ARENA_SIZE == huge::SIZE, "a huge page is parted among whole arenas");
 
 /// Where guards begin: before the records, behind them, and at the arena's end.
 const GUARDS: [usize; 3] = [0, GUARD_SLOTS + RECORD_SLOTS, SLOTS_PER_ARENA - GUARD_SLOTS];
@@ -92,11 +98,15 @@ pub struct Arena {
     aged: SlotSet,
     /// Free slots whose contents went back.
     purged: SlotSet,
+    /// Slots that are known to hold zero throughout.
+    zero: SlotSet,
     free_slots: usize,
     /// By kind: no run of such slots is longer.
     longest: [usize; Runs::KINDS],
     /// A visitor counts on the arena being mapped.
     pub visited: bool,
+    /// It lies on a huge page of which it gave nothing back yet.
+    pub is_huge: bool,
     /// Its list in the index.
     pub standing: Standing,
     /// Neighbours in that list.
@@ -115,9 +125,11 @@ pub struct Taken {
     pub start: NonNull<u8>,
     /// Never touched before: all bytes are zero.
     pub fresh: bool,
-    /// Slots that were not resident.
+    /// Slots that may have been resident before.
+    pub resident: usize,
+    /// Slots that became resident, of these and of others.
     pub grown: usize,
-    /// Of those, slots that had been purged.
+    /// Of these, slots that had been purged.
     pub refaulted: usize,
 }
 
@@ -143,12 +155,36 @@ impl Arena {
     /// Maps an arena; `None` if the system gives no memory.
     pub fn map() -> Option<Arena> {
         let start = sys::map_aligned(ARENA_SIZE, ARENA_SIZE)?;
+        // SAFETY: just mapped.
+        unsafe { huge::refuse(start, ARENA_SIZE) };
         link::start();
         for slot in GUARDS {
             // SAFETY: slots of the arena that are neither records nor ever handed out.
             unsafe { guard::install(start.add(slot * SLOT_SIZE), GUARD_SLOTS * SLOT_SIZE) };
         }
         Some(Arena::at(start))
+    }
+
+    /// Maps the arenas of a huge page, all of it resident; where the system has none, arenas like others. `None` if it gives
+    /// no memory, or guards part an arena.
+    pub fn map_huge() -> Option<[Arena; HUGE_ARENAS]> {
+        if GUARD_SLOTS != 0 {
+            return None;
+        }
+        let start = sys::map_aligned(huge::SIZE, huge::SIZE)?;
+        link::start();
+        // SAFETY: just mapped, and known to nobody.
+        let is_huge = unsafe { huge::make(start) };
+        Some(array::from_fn(|place| {
+            // SAFETY: within the mapping.
+            let mut arena = Arena::at(unsafe { start.add(place * ARENA_SIZE) });
+            if is_huge {
+                arena.is_huge = true;
+                arena.touched.insert(USABLE);
+                arena.longest = [USABLE_SLOTS; Runs::KINDS];
+            }
+            arena
+        }))
     }
 
     /// An arena of zeroed memory that is mapped from `start` on, a multiple of its size.
@@ -163,9 +199,11 @@ impl Arena {
             touched: SlotSet::empty(),
             aged: SlotSet::empty(),
             purged: SlotSet::empty(),
+            zero: free,
             free_slots: USABLE_SLOTS,
             longest: [USABLE_SLOTS, 0],
             visited: false,
+            is_huge: false,
             standing: Standing::NOWHERE,
             next: none,
             prev: none,
@@ -235,10 +273,23 @@ impl Arena {
         self.aged != SlotSet::empty() && sys::page_size() <= SLOT_SIZE
     }
 
-    /// Adds at most about `wanted` OS pages of free slots to `batch` that may be resident. As for
-    /// [`Arena::purge_free`].
+    /// Adds at most about `wanted` OS pages of free slots to `batch` that may be resident, and were in use before: others
+    /// came with a huge page, for what comes next. As for [`Arena::purge_free`].
     pub fn purge_some(&mut self, batch: &mut Batch, wanted: usize) {
-        self.purge_slots(self.free.and(&self.touched), batch, wanted);
+        self.purge_slots(self.free.and(&self.touched).without(&self.zero), batch, wanted);
+    }
+
+    /// Bytes of it that blocks have, at about this moment: of a current pool, which its owner works on, all.
+    pub fn live_bytes(&self) -> usize {
+        let mut live = 0;
+        self.for_each_record(|_, record| {
+            live += match record.state() {
+                State::Span if record.requested().is_none() => 0,
+                State::Span | State::Current => record.slots() * SLOT_SIZE,
+                _ => record.used() * record.class_if_pool().map_or(0, SizeClass::block_size),
+            };
+        });
+        live
     }
 
     fn purge_slots(&mut self, slots: SlotSet, batch: &mut Batch, wanted: usize) {
@@ -264,7 +315,9 @@ impl Arena {
             idle_slots_less(whole.len());
             self.touched.remove(whole.clone());
             self.aged.remove(whole.clone());
+            self.zero.insert(whole.clone());
             self.purged.insert(whole);
+            self.is_huge = false;
         }
     }
 
@@ -298,6 +351,8 @@ impl Arena {
         let all = self.touched.contains_all(range.clone());
         let resident = if all { slots } else { self.touched.count_in(range.clone()) };
         idle_slots_less(resident);
+        let fresh = self.zero.contains_all(range.clone());
+        self.zero.remove(range.clone());
         self.free_slots -= slots;
         self.free.remove(range.clone());
         self.aged.remove(range.clone());
@@ -309,7 +364,7 @@ impl Arena {
         }
         // SAFETY: a slot of the arena.
         let start = unsafe { self.start.add(first * SLOT_SIZE) };
-        Taken { start, fresh: resident == 0, grown: slots - resident, refaulted }
+        Taken { start, fresh, resident, grown: slots - resident, refaulted }
     }
 
     /// Takes `slots` slots from `start` on back, which were not used for long: they count as old.
@@ -317,6 +372,11 @@ impl Arena {
         self.give(start, slots);
         let first = self.slot_of(start);
         self.aged.insert(first..first + slots);
+    }
+
+    /// Counts its slots: for an arena that comes.
+    pub fn count(&mut self) {
+        idle_slots_more(self.free_touched_slots());
     }
 
     /// Forgets its slots: for an arena that leaves.

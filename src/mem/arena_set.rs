@@ -4,17 +4,17 @@
 //! ([`ArenaIndex`]) finds it: full ones stay full, sparse ones drain (Evan Jones' rule). Slots that are resident come before
 //! those that were given back.
 
-use core::ops::Range;
+use core::ops::{self, Range};
 use core::ptr::{self, NonNull};
 
 use super::arena::{self, Arena, ArenaTag, Taken};
 use super::arena_index::ArenaIndex;
 use super::pool::Pool;
 use super::store::Store;
-use crate::base::geometry::{ARENA_SIZE, SLOT_SIZE, SURPLUS_ARENAS};
+use crate::base::geometry::{ARENA_SIZE, ARENAS_SMALL, SLOT_SIZE, SURPLUS_ARENAS};
 use crate::sync::lock::Mutex;
-use crate::sys;
 use crate::sys::purge::Batch;
+use crate::sys::{self, huge};
 
 /// Every arena of the process. Rank 2: taken with no lock held, or under the registry (rank 1).
 pub static ARENAS: Mutex<ArenaSet> = Mutex::from_raw(
@@ -107,13 +107,14 @@ impl ArenaSet {
     /// Takes `slots` slots in a row at a multiple of `align` slots and has `open` write their record
     /// before anyone can walk to it. Maps an arena if it must; `None` if the system gives none.
     pub fn take(&mut self, slots: usize, align: usize, open: impl FnOnce(&Pool)) -> Option<Taken> {
-        let taken = match self.take_mapped(slots, align) {
-            Some(taken) => taken,
+        let (mut taken, grown) = match self.take_mapped(slots, align) {
+            Some(taken) => (taken, 0),
             None => {
-                self.map()?;
-                self.take_mapped(slots, align)?
+                let grown = self.map()?;
+                (self.take_mapped(slots, align)?, grown)
             }
         };
+        taken.grown += grown;
         // SAFETY: the slots lie in a mapped arena, whose records are mapped with it.
         open(unsafe { Pool::at(taken.start.addr().get()).as_ref() });
         Some(taken)
@@ -129,15 +130,28 @@ impl ArenaSet {
         resident.or_else(|| self.index.take(slots, align))
     }
 
-    fn map(&mut self) -> Option<()> {
-        let arena = Arena::map()?;
-        let start = arena.start();
+    /// Maps an arena, or those of a huge page. Slots that are resident with them.
+    fn map(&mut self) -> Option<usize> {
+        let huge =
+            if huge::are_asked() && self.count >= ARENAS_SMALL { Arena::map_huge() } else { None };
+        match huge {
+            Some(arenas) => arenas
+                .into_iter()
+                .filter_map(|arena| self.admit_mapped(arena))
+                .reduce(ops::Add::add),
+            None => self.admit_mapped(Arena::map()?),
+        }
+    }
+
+    /// Admits an arena that was just mapped, which is unmapped again without room for its record. Slots of it that are resident.
+    fn admit_mapped(&mut self, arena: Arena) -> Option<usize> {
+        let (start, resident) = (arena.start(), arena.free_touched_slots());
         if self.admit(arena).is_none() {
             // SAFETY: just mapped, and known to nobody.
             unsafe { sys::unmap_or_leave(start, ARENA_SIZE) };
             return None;
         }
-        Some(())
+        Some(resident)
     }
 
     /// Makes an empty arena one of the set; `None` without room for its record.
@@ -160,6 +174,7 @@ impl ArenaSet {
             unsafe { next.as_mut().all_prev = arena };
         }
         self.all = arena;
+        arena.count();
         self.index.insert(arena);
         self.count += 1;
         self.count_peak = self.count_peak.max(self.count);
@@ -232,6 +247,15 @@ impl ArenaSet {
     pub fn leave(&mut self, mut arena: NonNull<Arena>) {
         // SAFETY: a visited arena's record is alive, and the set is ours.
         unsafe { arena.as_mut() }.visited = false;
+    }
+
+    /// Whether a visited arena lies on a huge page as a whole and is to stay there, as `keeps` says of the bytes that blocks have
+    /// of it. If not, it counts as one on OS pages from then on.
+    pub fn stays_huge(&mut self, mut arena: NonNull<Arena>, keeps: impl Fn(usize) -> bool) -> bool {
+        // SAFETY: as in `leave`.
+        let arena = unsafe { arena.as_mut() };
+        arena.is_huge = arena.is_huge && keeps(arena.live_bytes());
+        arena.is_huge
     }
 
     /// Ends the visit to one arena: its old free slots are purged if `purge`, or all of them if

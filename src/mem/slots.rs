@@ -59,6 +59,13 @@ impl SlotSet {
         both
     }
 
+    /// The slots that are in this set and not in the other.
+    pub fn without(&self, other: &SlotSet) -> SlotSet {
+        let mut rest = *self;
+        rest.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= !other);
+        rest
+    }
+
     /// The lowest run of slots in a row that are in, at or above `from`.
     pub fn run(&self, from: usize) -> Option<Range<usize>> {
         let start = self.first(from, false)?;

@@ -1,8 +1,8 @@
 //! The retention ladder, as arithmetic.
 
 use crate::base::geometry::{
-    ARENAS_EMPTY_KEPT, EMPTY_SLOTS_KEPT, LARGE_KEPT_BYTES, LARGE_KEPT_BYTES_YOUNG, SLOT_SIZE,
-    SPAN_SHELVES, SPANS_KEPT_HEAPS, SPANS_KEPT_PART, SPANS_KEPT_SLOTS,
+    ARENAS_EMPTY_KEPT, EMPTY_SLOTS_KEPT, HUGE_KEPT, LARGE_KEPT_BYTES, LARGE_KEPT_BYTES_YOUNG,
+    SLOT_SIZE, SPAN_SHELVES, SPANS_KEPT_HEAPS, SPANS_KEPT_PART, SPANS_KEPT_SLOTS,
 };
 
 /// What leaves when memory becomes free: a ladder, each rung giving back what the one before it does
@@ -116,6 +116,12 @@ impl Retention {
         }
     }
 
+    /// Whether memory of `size` bytes on a huge page is to stay there as a whole, of which blocks have `live` bytes: what is free
+    /// is then not worth that the system splits it.
+    pub(crate) fn keeps_huge(live: usize, size: usize) -> bool {
+        live >= size / 100 * HUGE_KEPT
+    }
+
     /// Slots of freed spans that one shelf keeps whole for their length, beside `live` bytes of live blocks, where so many
     /// heaps have a thread: none, or more than the longest has.
     pub(crate) fn spans_kept_slots(self, live: usize, heaps: usize) -> usize {
@@ -182,6 +188,12 @@ mod tests {
             assert!(rung.spans_kept_slots(1 << 28, heaps) <= rung.spans_kept_slots(1 << 28, 1));
             assert!(rung.spans_kept_slots(0, heaps) >= rung.spans_kept_slots(0, 1));
         }
+    }
+
+    #[test]
+    fn what_is_mostly_in_use_stays_on_its_huge_page() {
+        assert!([100, 90, HUGE_KEPT].iter().all(|&live| Retention::keeps_huge(live, 100)));
+        assert!(![HUGE_KEPT - 1, 0].iter().any(|&live| Retention::keeps_huge(live, 100)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod fatal;
 pub mod file;
 #[cfg_attr(feature = "hardened", path = "guard_hardened.rs")]
 pub mod guard;
+pub mod huge;
 mod left;
 #[cfg_attr(highwater_asan, path = "poison_asan.rs")]
 pub mod poison;

@@ -3,7 +3,7 @@
 
 use core::ptr::{self, NonNull};
 
-use super::{ADVISES, now_ns, page_size};
+use super::{ADVISES, huge, now_ns, page_size};
 use crate::base::geometry::PURGE_RANGES;
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -92,6 +92,8 @@ pub unsafe fn purge(start: NonNull<u8>, bytes: usize) {
 
 fn purge_ranges(ranges: &[libc::iovec]) {
     let _errno = super::keep_errno();
+    // SAFETY: `Batch::add`'s contract: mapped.
+    unsafe { huge::split(ranges.iter().map(|range| (range.iov_base.addr(), range.iov_len))) };
     let done = purge_vector(ranges);
     for range in ranges.iter().skip(done) {
         ADVISES.fetch_add(1, Relaxed);

@@ -2,8 +2,10 @@
 //! the tests read the counts.
 
 use core::ffi::{CStr, c_int, c_void};
+use core::iter;
 use core::ptr::{self, NonNull};
 
+use super::huge;
 use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// System calls made since the process began.
@@ -129,7 +131,10 @@ unsafe fn cut_off(start: NonNull<u8>, bytes: usize) {
 /// The range is mapped, and nothing refers to it any more.
 pub unsafe fn unmap(start: NonNull<u8>, bytes: usize) -> bool {
     // SAFETY: the caller's contract.
-    let gone = unsafe { unmap_uncounted(start, bytes) };
+    let gone = unsafe {
+        huge::split(iter::once((start.addr().get(), bytes)));
+        unmap_uncounted(start, bytes)
+    };
     if gone {
         MAPPED.fetch_sub(bytes, Relaxed);
     }
@@ -145,6 +150,12 @@ pub unsafe fn unmap(start: NonNull<u8>, bytes: usize) -> bool {
 #[cfg(target_os = "linux")]
 pub unsafe fn remap(start: NonNull<u8>, from: usize, to: usize) -> Option<NonNull<u8>> {
     REMAPS.fetch_add(1, Relaxed);
+    if let Some(tail) = from.checked_sub(to)
+        && tail > 0
+    {
+        // SAFETY: the caller's contract: the tail is mapped.
+        unsafe { huge::split(iter::once((start.addr().get() + to, tail))) };
+    }
     // SAFETY: the caller's contract; the flag lets the kernel choose where.
     let moved = unsafe { libc::mremap(start.as_ptr().cast(), from, to, libc::MREMAP_MAYMOVE) };
     if moved == libc::MAP_FAILED {

@@ -8,8 +8,7 @@ use crate::front::stats::{ClassStats, Stats};
 use crate::heap::{config, large, ledger, limit};
 use crate::mem::arena_set::ARENAS;
 use crate::sync::atomic::Ordering::Relaxed;
-use crate::sys;
-use crate::sys::purge;
+use crate::sys::{self, huge, purge};
 
 /// What the allocator holds now. Some microseconds; no lock is held afterwards.
 ///
@@ -54,6 +53,7 @@ pub fn stats() -> Stats {
         pages_purged,
         pages_refaulted,
         purge_ns: purge::PURGE_NS.load(Relaxed),
+        huge_pages: huge::MADE.load(Relaxed),
         resident_bytes: told.resident,
         soft_limit_bytes: told.limit,
         soft_limit_climbs: told.climbs,

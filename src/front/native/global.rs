@@ -30,6 +30,7 @@ pub struct Highwater {
     pub(super) return_after_ms: u64,
     pub(super) sweeper: bool,
     pub(super) soft_limit: SoftLimit,
+    pub(super) huge_pages: bool,
 }
 
 impl Default for Highwater {
@@ -65,7 +66,8 @@ impl Highwater {
     /// With the given retention. The environment variable `HIGHWATER_RETENTION` wins over it.
     pub const fn with_retention(retention: Retention) -> Self {
         let soft_limit = SoftLimit::NONE;
-        Self { retention, return_after_ms: RETURN_AFTER_MS, sweeper: true, soft_limit }
+        let return_after_ms = RETURN_AFTER_MS;
+        Self { retention, return_after_ms, sweeper: true, soft_limit, huge_pages: false }
     }
 
     /// With another delay: free memory stays for `ms` milliseconds, so that what is wanted again
@@ -128,6 +130,24 @@ impl Highwater {
     /// ```
     pub const fn with_soft_limit(self, limit: SoftLimit) -> Self {
         Self { soft_limit: limit, ..self }
+    }
+
+    /// On huge pages, where the system has them (Linux, `madvise` or `always` in
+    /// `/sys/kernel/mm/transparent_hugepage/enabled`): memory comes 2 MiB at a time, at a fraction of the page faults, and
+    /// programs that go to and fro in much of it are faster. What of a huge page goes back is split off first, so that
+    /// resident memory tells the truth; a sweep leaves those that are mostly in use as they are. Without it, pools and
+    /// spans are on no huge page, wherever the system makes them unasked. `HIGHWATER_HUGE_PAGES` wins over it. The
+    /// feature `hardened` has its guards between, and huge pages for blocks above 512 KiB only.
+    ///
+    /// ```
+    /// use highwater::Highwater;
+    ///
+    /// #[global_allocator]
+    /// static GLOBAL: Highwater = Highwater::new().with_huge_pages();
+    /// # assert_eq!(*Box::new(7), 7);
+    /// ```
+    pub const fn with_huge_pages(self) -> Self {
+        Self { huge_pages: true, ..self }
     }
 
     /// A block for `layout`, or null.

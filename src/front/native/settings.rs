@@ -15,8 +15,8 @@ use crate::policy::limit::SoftLimit;
 use crate::policy::retention::Retention;
 use crate::sync::atomic::{AtomicU8, Ordering::Acquire, Ordering::Release};
 use crate::sync::lock::{Mutex, RawLock};
-use crate::sys;
 use crate::sys::fatal::complain;
+use crate::sys::{self, huge};
 
 const PREFIX: &[u8] = b"HIGHWATER_";
 
@@ -96,6 +96,8 @@ pub struct Found {
     pub sweeper: Option<bool>,
     /// `SOFT_LIMIT`.
     pub soft_limit: Option<SoftLimit>,
+    /// `HUGE_PAGES`.
+    pub huge_pages: Option<bool>,
     /// `CHECK`.
     pub check: bool,
 }
@@ -108,6 +110,7 @@ impl Found {
             return_after_ms: None,
             sweeper: None,
             soft_limit: None,
+            huge_pages: None,
             check: false,
         }
     }
@@ -125,6 +128,9 @@ impl Found {
         }
         if let Some(wish) = self.soft_limit {
             limit::set(wish);
+        }
+        if self.huge_pages == Some(true) {
+            huge::ask();
         }
         #[cfg(feature = "malloc")]
         if self.check {
@@ -145,6 +151,9 @@ impl Found {
         }
         if self.soft_limit.is_none() && limit::chosen().is_none() {
             limit::set(constructed.soft_limit);
+        }
+        if self.huge_pages.is_none() && constructed.huge_pages {
+            huge::ask();
         }
     }
 
@@ -175,12 +184,12 @@ impl Found {
                 self.soft_limit.is_some()
             }
             b"SWEEPER" => {
-                self.sweeper = match value {
-                    b"on" => Some(true),
-                    b"off" => Some(false),
-                    _ => None,
-                };
+                self.sweeper = on_or_off(value);
                 self.sweeper.is_some()
+            }
+            b"HUGE_PAGES" => {
+                self.huge_pages = on_or_off(value);
+                self.huge_pages.is_some()
             }
             b"CHECK" if cfg!(feature = "malloc") => {
                 self.check = value == b"1";
@@ -195,6 +204,14 @@ impl Found {
             let (key, value) = (text(key), text(value));
             complain(format_args!("HIGHWATER_{key}={value} is not understood; ignored"));
         }
+    }
+}
+
+fn on_or_off(value: &[u8]) -> Option<bool> {
+    match value {
+        b"on" => Some(true),
+        b"off" => Some(false),
+        _ => None,
     }
 }
 

@@ -19,6 +19,13 @@ pub const ALL: &[Contender] = &[
         peer: None,
     },
     Contender {
+        name: "huge-pages",
+        about: "highwater on huge pages",
+        binary: "speed-highwater",
+        env: &[("HIGHWATER_HUGE_PAGES", "on")],
+        peer: None,
+    },
+    Contender {
         name: "system",
         about: "std::alloc::System",
         binary: "speed-system",
@@ -59,7 +66,7 @@ pub enum Kind {
 pub fn kind(name: &str) -> Kind {
     match name {
         "highwater" => Kind::Own,
-        "never-shrink" => Kind::OwnToo,
+        "never-shrink" | "huge-pages" => Kind::OwnToo,
         "system" => Kind::System,
         _ => Kind::SizeClassPeer,
     }
