@@ -98,8 +98,8 @@ pub struct Arena {
     aged: SlotSet,
     /// Free slots whose contents went back.
     purged: SlotSet,
-    /// Slots that are known to hold zero throughout.
-    zero: SlotSet,
+    /// Free slots that came with a huge page and were never used.
+    unused: SlotSet,
     free_slots: usize,
     /// By kind: no run of such slots is longer.
     longest: [usize; Runs::KINDS],
@@ -181,6 +181,7 @@ impl Arena {
             if is_huge {
                 arena.is_huge = true;
                 arena.touched.insert(USABLE);
+                arena.unused.insert(USABLE);
                 arena.longest = [USABLE_SLOTS; Runs::KINDS];
             }
             arena
@@ -199,7 +200,7 @@ impl Arena {
             touched: SlotSet::empty(),
             aged: SlotSet::empty(),
             purged: SlotSet::empty(),
-            zero: free,
+            unused: SlotSet::empty(),
             free_slots: USABLE_SLOTS,
             longest: [USABLE_SLOTS, 0],
             visited: false,
@@ -276,7 +277,7 @@ impl Arena {
     /// Adds at most about `wanted` OS pages of free slots to `batch` that may be resident, and were in use before: others
     /// came with a huge page, for what comes next. As for [`Arena::purge_free`].
     pub fn purge_some(&mut self, batch: &mut Batch, wanted: usize) {
-        self.purge_slots(self.free.and(&self.touched).without(&self.zero), batch, wanted);
+        self.purge_slots(self.free.and(&self.touched).without(&self.unused), batch, wanted);
     }
 
     /// Bytes of it that blocks have, at about this moment: of a current pool, which its owner works on, all.
@@ -315,7 +316,7 @@ impl Arena {
             idle_slots_less(whole.len());
             self.touched.remove(whole.clone());
             self.aged.remove(whole.clone());
-            self.zero.insert(whole.clone());
+            self.unused.remove(whole.clone());
             self.purged.insert(whole);
             self.is_huge = false;
         }
@@ -351,8 +352,10 @@ impl Arena {
         let all = self.touched.contains_all(range.clone());
         let resident = if all { slots } else { self.touched.count_in(range.clone()) };
         idle_slots_less(resident);
-        let fresh = self.zero.contains_all(range.clone());
-        self.zero.remove(range.clone());
+        let fresh = resident == 0 || self.unused.contains_all(range.clone());
+        if self.unused != SlotSet::empty() {
+            self.unused.remove(range.clone());
+        }
         self.free_slots -= slots;
         self.free.remove(range.clone());
         self.aged.remove(range.clone());
