@@ -51,6 +51,28 @@ fn what_the_c_library_allocates_for_its_caller_is_highwaters() {
 }
 
 #[test]
+fn a_pool_may_be_freed_to_for_ever_while_it_is_current() {
+    alone(|| {
+        let before = live();
+        // More often than a pool's countdown has numbers, and in every size of pool.
+        for size in [16, 64, 500, 9000] {
+            // SAFETY: freed below, once.
+            let kept = black_box(unsafe { libc::malloc(size) });
+            for _ in 0..200_000 {
+                // SAFETY: freed at once, once.
+                unsafe { libc::free(black_box(libc::malloc(size))) };
+            }
+            assert!(live() - before >= size, "what is kept of {size}");
+            // SAFETY: allocated above.
+            unsafe { libc::free(kept) };
+            assert_eq!(live(), before, "{size}");
+        }
+        let explained = highwater::explain();
+        assert_eq!(explained.sum(), explained.mapped);
+    });
+}
+
+#[test]
 fn the_constructors_rung_is_in_force_though_c_code_allocated_before_main() {
     alone(|| assert_eq!(highwater::retention(), Retention::KeepArenas));
 }

@@ -1,13 +1,19 @@
 //! The way of a free: onto the current list; else onto the list of the block's own pool; else, if another heap owns that,
 //! into the outbox. Each goes on where the one before it ends, with nothing to be undone.
+//!
+//! By address alone (`push_found`) the record comes first, which tells the class. Whether the pool is current then chooses
+//! between two lists, not between two ways: in what order a program frees, no processor can foretell, and
+//! each wrong guess costs as much as the whole of either.
 
+#[cfg(all(feature = "malloc", not(feature = "hardened")))]
+use core::hint::select_unpredictable;
 use core::ptr::NonNull;
 
 use super::sweeper;
 use super::thread_heap::ThreadHeap;
 use crate::base::class::SizeClass;
 use crate::mem::link;
-use crate::mem::pool::Pool;
+use crate::mem::pool::{Pool, State};
 
 impl ThreadHeap {
     /// Takes a block of `class` back: onto the current list if it lies in the current pool.
@@ -23,7 +29,7 @@ impl ThreadHeap {
         }
     }
 
-    /// As [`ThreadHeap::push`] for who has found the block's pool, of `pool_size` bytes.
+    /// As [`ThreadHeap::push`] for who has found the block's pool.
     ///
     /// # Safety
     ///
@@ -35,12 +41,34 @@ impl ThreadHeap {
         block: NonNull<u8>,
         class: SizeClass,
         pool: NonNull<Pool>,
-        pool_size: usize,
     ) {
-        if !self.push_current(block, class, pool_size) {
+        // SAFETY: a used block's pool is taken, so its arena and its record are mapped.
+        let pool = unsafe { pool.as_ref() };
+        if !self.try_enter(pool.owner()) {
             // SAFETY: the caller's contract.
-            unsafe { Self::push_found_elsewhere(block, self, class, pool) };
+            return unsafe { Self::push_outside(block, self, class, pool) };
         }
+        let is_current = pool.is_current();
+        let list = select_unpredictable(is_current, self.current(class).free, &pool.free);
+        // SAFETY: the caller gave the block up, and either list is this heap's, which it has entered.
+        unsafe { link::put(block.cast(), list) };
+        self.count_pushed(pool, class, u32::from(!is_current));
+    }
+
+    /// Counts a free to a pool of this heap's, which it has entered, and leaves it: one of `counted` that are published by themselves,
+    /// which those to the current pool are not.
+    #[inline(always)]
+    fn count_pushed(&'static self, pool: &'static Pool, class: SizeClass, counted: u32) {
+        // One after the other, so that each branch uses the flags of its own subtraction.
+        let countdown = u32::from(pool.countdown.get()).wrapping_sub(1);
+        pool.countdown.set(countdown as u16);
+        if countdown == 0 {
+            return Self::push_on(pool, self, class, counted);
+        }
+        if self.count_down(class, counted) {
+            return self.push_and_publish(class);
+        }
+        self.leave();
     }
 
     /// Puts a block that its user gave up onto the current list if it lies in the current pool.
@@ -63,18 +91,6 @@ impl ThreadHeap {
         unsafe { heap.push_to(pool, block, class) };
     }
 
-    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
-    #[inline(never)]
-    unsafe fn push_found_elsewhere(
-        block: NonNull<u8>,
-        heap: &'static Self,
-        class: SizeClass,
-        pool: NonNull<Pool>,
-    ) {
-        // SAFETY: the callers' contract.
-        unsafe { heap.push_to(pool, block, class) };
-    }
-
     /// Takes a block back that is not in the current pool: onto its own pool's list, or, if another
     /// heap owns that, into the outbox.
     ///
@@ -91,34 +107,27 @@ impl ThreadHeap {
         }
         // SAFETY: the caller gave the block up.
         unsafe { link::put(block.cast(), &pool.free) };
-        // One after the other, so that each branch uses the flags of its own subtraction.
-        let countdown = u32::from(pool.countdown.get()) - 1;
-        pool.countdown.set(countdown as u16);
-        if countdown == 0 {
-            return Self::push_on(pool, self, class);
-        }
-        if self.count_down(class) {
-            return self.push_and_publish(class);
-        }
-        self.leave();
+        self.count_pushed(pool, class, 1);
     }
 
-    /// The rest of [`ThreadHeap::push_to`] when the pool must move on to another list.
+    /// The rest of [`ThreadHeap::count_pushed`] when the pool must move on to another list, unless it is current.
     #[cold]
     #[inline(never)]
-    fn push_on(pool: &'static Pool, heap: &'static Self, class: SizeClass) {
+    fn push_on(pool: &'static Pool, heap: &'static Self, class: SizeClass, counted: u32) {
         let inside = heap.resume();
         // First of all: what follows may settle the class, which must not find a countdown of 0.
-        if heap.count_down(class) {
+        if heap.count_down(class, counted) {
             heap.a_pools_worth(class);
         }
-        heap.relist_after_frees(pool, class, 0);
+        if pool.state() != State::Current {
+            heap.relist_after_frees(pool, class, 0);
+        }
         heap.unpin_if_due();
         drop(inside);
         sweeper::nudge();
     }
 
-    /// The rest of [`ThreadHeap::push_to`] when a pool's worth of frees is to be published.
+    /// The rest of [`ThreadHeap::count_pushed`] when a pool's worth of frees is to be published.
     #[cold]
     #[inline(never)]
     fn push_and_publish(&'static self, class: SizeClass) {

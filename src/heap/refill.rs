@@ -255,10 +255,7 @@ impl ThreadHeap {
             unsafe { pool.straighten(class) };
         }
         let current = self.current(class);
-        let free = pool.free.get();
-        pool.free.set(block::NONE);
-        pool.set_state(State::Current);
-        pool.forget_seen();
+        let free = pool.become_current();
         current.free.set(free);
         current.set_base(pool.start().addr().get());
         if free.is_null() {

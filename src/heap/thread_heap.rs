@@ -175,18 +175,18 @@ impl ThreadHeap {
         &self.tallies[class.index()]
     }
 
-    /// Counts a free of `class`. True if a pool's worth of them is to be published.
+    /// Counts so many frees of `class`, one or none. True if a pool's worth of them is to be published.
     #[inline(always)]
-    pub fn count_down(&self, class: SizeClass) -> bool {
+    pub fn count_down(&self, class: SizeClass, frees: u32) -> bool {
         let tally = self.tally(class);
-        let frees_left = tally.frees_left.get() - 1;
+        let frees_left = tally.frees_left.get() - frees;
         tally.frees_left.set(frees_left);
         frees_left == 0
     }
 
     /// Counts a free of another heap's block.
     pub fn count_free(&self, class: SizeClass) {
-        if self.count_down(class) {
+        if self.count_down(class, 1) {
             self.publish_frees(class);
         }
     }

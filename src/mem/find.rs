@@ -1,14 +1,12 @@
 //! From an address in an arena to the pool or span that it lies in, by the records alone.
 //!
-//! A pool starts at a multiple of its size, and the records of places inside a pool or span are
-//! nobody's: so where a slot's own record is a span's, that is it; else the first record is the right one that is found
-//! at the address rounded down to the size of a small, a medium, a big pool and is of a pool at least so large.
+//! Where a slot's own record is a span's, that is it; else the record of the place of a small pool's size tells (`records.rs`).
 
 use super::pool::{Pool, State};
 use crate::base::class::SizeClass;
+use crate::base::geometry::SLOT_SIZE;
 #[cfg(feature = "hardened")]
 use crate::base::geometry::{ARENA_SIZE, SPAN_MAX};
-use crate::base::geometry::{POOL_BIG, POOL_MEDIUM, POOL_SMALL, SLOT_SIZE};
 
 /// What an address lies in.
 pub enum Found {
@@ -18,27 +16,6 @@ pub enum Found {
     Span(&'static Pool),
     /// Neither.
     Nothing,
-}
-
-#[cfg(all(feature = "malloc", not(feature = "hardened")))]
-impl Pool {
-    /// The class whose blocks it holds, if this is the record of a small pool: one read and a compare.
-    #[inline(always)]
-    pub fn small_class(&self) -> Option<SizeClass> {
-        SizeClass::with_small_pools(self.class.get().wrapping_sub(1))
-    }
-
-    /// The class whose blocks it holds, if this is the record of a medium pool.
-    #[inline(always)]
-    pub fn medium_class(&self) -> Option<SizeClass> {
-        SizeClass::with_medium_pools(self.class.get().wrapping_sub(1))
-    }
-
-    /// The class whose blocks it holds, if this is the record of a big pool.
-    #[inline(always)]
-    pub fn big_class(&self) -> Option<SizeClass> {
-        SizeClass::with_big_pools(self.class.get().wrapping_sub(1))
-    }
 }
 
 /// What `address` lies in.
@@ -52,14 +29,10 @@ pub unsafe fn find(address: usize) -> Found {
     if record.state() == State::Span {
         return Found::Span(record);
     }
-    for size in [POOL_SMALL, POOL_MEDIUM, POOL_BIG] {
+    // SAFETY: as above.
+    if let Some((record, class)) = unsafe { Pool::around(address) } {
         // SAFETY: as above.
-        let record = unsafe { Pool::at(address & !(size - 1)).as_ref() };
-        if let Some(class) = record.class_if_pool()
-            && class.pool_size() >= size
-        {
-            return Found::Pool(record, class);
-        }
+        return Found::Pool(unsafe { record.as_ref() }, class);
     }
     Found::Nothing
 }

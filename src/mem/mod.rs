@@ -16,6 +16,7 @@ pub mod link;
 #[cfg_attr(feature = "hardened", path = "parcel_hardened.rs")]
 pub mod parcel;
 pub mod pool;
+mod records;
 pub mod remote;
 pub mod remote_word;
 #[cfg(feature = "hardened")]

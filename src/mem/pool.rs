@@ -24,15 +24,10 @@
 //! and absent blocks are those that reach into a purged OS page: they are on no list until they are
 //! carved again (`hollow.rs`).
 
-use core::ptr::NonNull;
-
-use super::arena::ArenaTag;
 use super::block::{self, Block};
 use super::remote_word::RemoteWord;
 use crate::base::class::SizeClass;
-use crate::base::geometry::{
-    ARENA_SIZE, FREE_SHARE, POOL_SMALL, RECORD_SIZE, RECORDS_AT, SLOT_SIZE,
-};
+use crate::base::geometry::{FREE_SHARE, RECORD_SIZE, SLOT_SIZE};
 use crate::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use crate::sync::word::{Word8, Word16, Word32, WordPtr};
 
@@ -78,8 +73,8 @@ const NO_LIST: u16 = 1;
 /// `seen` of a current pool whose list begins with its first block; one more for each eight bytes.
 const LIST_AT_START: u16 = 2;
 
-/// The bit of `state` that says that what is not carved may be resident.
-const TAIL_RESIDENT: u8 = 1 << 7;
+/// The bit of `absent` that says that what is not carved may be resident.
+const TAIL_RESIDENT: u16 = 1 << 15;
 
 /// Lists of partial pools that a bin tells apart, in the order in which they are allocated from:
 /// above half, up to half, sparse, and sparse ones that were looked at for free OS pages.
@@ -104,8 +99,10 @@ pub struct Pool {
     pub next: WordPtr<Pool>,
     /// See `next`.
     pub prev: WordPtr<Pool>,
-    /// Frees until the owner must look at the pool again.
+    /// Frees until the owner must look at the pool again. Of a current pool it runs on and on: who frees by the
+    /// record need not know.
     pub countdown: Word16,
+    /// Blocks that are used when the countdown has come to its end; of a current pool, when it became that.
     floor: Word16,
     /// Of a span: its slots.
     pub(super) carved: Word16,
@@ -115,7 +112,7 @@ pub struct Pool {
     seen: Word16,
     /// The class's index and one; 0 if this is no pool's record.
     pub(super) class: Word8,
-    state: Word8,
+    pub(super) state: Word8,
     /// OS pages that are purged, by bit. Of a span: its requested bytes and one, or 0 if nobody uses it.
     purged: Word32,
 }
@@ -123,57 +120,6 @@ pub struct Pool {
 const _: () = assert!(size_of::<Pool>() == RECORD_SIZE);
 
 impl Pool {
-    /// The record of the pool of `pool_size` bytes that holds `block`; where there is none, the record of another or
-    /// nobody's.
-    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
-    #[inline(always)]
-    pub fn around(block: NonNull<u8>, pool_size: usize) -> NonNull<Pool> {
-        Self::starting(block.addr().get() & !(pool_size - 1))
-    }
-
-    /// The record of what starts at `start`, a multiple of a small pool's size.
-    ///
-    /// The records of such places fill one slot of the four: which one, the arena's number tells,
-    /// so that the records of different arenas do not compete for the same few cache sets.
-    #[inline(always)]
-    pub fn starting(start: usize) -> NonNull<Pool> {
-        let arena = start & !(ARENA_SIZE - 1);
-        let slot = (start / ARENA_SIZE) % (POOL_SMALL / SLOT_SIZE) * SLOT_SIZE;
-        let place = RECORDS_AT + (start % ARENA_SIZE) / POOL_SMALL * RECORD_SIZE;
-        let record = core::ptr::with_exposed_provenance_mut::<Pool>(arena + slot + place);
-        // SAFETY: no arena is at address 0.
-        unsafe { NonNull::new_unchecked(record) }
-    }
-
-    /// The record of what starts at `start`, a multiple of a slot's size, inside an arena whose
-    /// provenance is exposed.
-    pub fn at(start: usize) -> NonNull<Pool> {
-        let quarter = (start / SLOT_SIZE) % (POOL_SMALL / SLOT_SIZE) * SLOT_SIZE;
-        let aligned = Self::starting(start).addr().get();
-        let record = core::ptr::with_exposed_provenance_mut::<Pool>(aligned ^ quarter);
-        // SAFETY: as in `starting`; only the two bits that choose the slot change.
-        unsafe { NonNull::new_unchecked(record) }
-    }
-
-    /// The first byte of the pool or span that this is the record of.
-    pub fn start(&self) -> NonNull<u8> {
-        let record = core::ptr::from_ref(self).addr();
-        let (arena, within) = (record & !(ARENA_SIZE - 1), record % ARENA_SIZE - RECORDS_AT);
-        let quarters = POOL_SMALL / SLOT_SIZE;
-        let quarter = (within / SLOT_SIZE) ^ ((record / ARENA_SIZE) % quarters);
-        let place = within % SLOT_SIZE / RECORD_SIZE;
-        let start = arena + place * POOL_SMALL + quarter * SLOT_SIZE;
-        let start = core::ptr::with_exposed_provenance_mut::<u8>(start);
-        // SAFETY: no arena is at address 0.
-        unsafe { NonNull::new_unchecked(start) }
-    }
-
-    /// Where the arena that `start` lies in keeps its tag: in the record of its own first slot,
-    /// which no pool can have.
-    pub fn tag_of(start: usize) -> NonNull<ArenaTag> {
-        Self::starting(start & !(ARENA_SIZE - 1)).cast()
-    }
-
     /// Makes this the record of a pool of `class`, current with `owner`, nothing carved.
     pub fn open(&self, class: SizeClass, owner: *mut Owner) {
         self.free.set(block::NONE);
@@ -183,8 +129,7 @@ impl Pool {
         self.absent.set(0);
         self.purged.set(0);
         self.seen.set(0);
-        self.class.set(class.index() as u8 + 1);
-        self.forget_tail();
+        self.name(class);
         self.set_state(State::Current);
         self.owner.store(owner, Relaxed);
     }
@@ -200,7 +145,7 @@ impl Pool {
     /// Makes this nobody's record.
     pub fn close(&self) {
         self.owner.store(core::ptr::null_mut(), Relaxed);
-        self.class.set(0);
+        self.unname();
         self.purged.set(0);
         self.forget_tail();
         self.set_state(State::Unused);
@@ -214,27 +159,34 @@ impl Pool {
 
     /// Where it stands in the module's drawing.
     pub fn state(&self) -> State {
-        State::from_bits(self.state.get() & !TAIL_RESIDENT)
+        State::from_bits(self.state.get())
+    }
+
+    /// Whether it is current: one comparison.
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
+    #[inline(always)]
+    pub fn is_current(&self) -> bool {
+        self.state.get() == State::Current as u8
     }
 
     /// Only the owner's floor moves a pool from state to state.
     pub fn set_state(&self, state: State) {
-        self.state.set(state as u8 | self.state.get() & TAIL_RESIDENT);
+        self.state.set(state as u8);
     }
 
     /// The pool lies on slots that were in use before: what is not carved of it yet may be in RAM.
     pub fn mark_tail_resident(&self) {
-        self.state.set(self.state.get() | TAIL_RESIDENT);
+        self.absent.set(self.absent.get() | TAIL_RESIDENT);
     }
 
     /// See [`Pool::mark_tail_resident`].
     pub fn is_tail_resident(&self) -> bool {
-        self.state.get() & TAIL_RESIDENT != 0
+        self.absent.get() & TAIL_RESIDENT != 0
     }
 
     /// What is not carved yet goes back, or went.
     pub(super) fn forget_tail(&self) {
-        self.state.set(self.state.get() & !TAIL_RESIDENT);
+        self.absent.set(self.absent.get() & !TAIL_RESIDENT);
     }
 
     /// The class whose blocks it holds, if this is the record of a pool.
@@ -291,7 +243,7 @@ impl Pool {
 
     /// Carved blocks that are on no list, because they reach into a purged OS page.
     pub fn absent(&self) -> usize {
-        self.absent.get() as usize
+        (self.absent.get() & !TAIL_RESIDENT) as usize
     }
 
     /// Blocks on the pool's own list, or, while it is current, as many as it became that with.
@@ -349,7 +301,7 @@ impl Pool {
     /// Sets which OS pages are purged, and how many blocks are absent for it.
     pub(super) fn set_purged(&self, pages: u32, absent: usize) {
         self.purged.set(pages);
-        self.absent.set(absent as u16);
+        self.absent.set(absent as u16 | self.absent.get() & TAIL_RESIDENT);
     }
 
     /// Blocks that exist: carved so far.
@@ -357,9 +309,22 @@ impl Pool {
         self.carved.get() as usize
     }
 
-    /// Blocks that are not on the pool's own list; waiting remote frees are among them.
+    /// Blocks that are not on the pool's own list, or, while it is current, that were not when it became that; waiting
+    /// remote frees are among them.
     pub fn used(&self) -> usize {
-        self.floor.get() as usize + self.countdown.get() as usize
+        let left = if self.state() == State::Current { 0 } else { self.countdown.get() };
+        self.floor.get() as usize + left as usize
+    }
+
+    /// The pool, which was another one of the owner's, is current from now on. Its list, which is the heap's then.
+    pub fn become_current(&self) -> *mut Block {
+        self.floor.set(self.used() as u16);
+        self.countdown.set(0);
+        self.set_state(State::Current);
+        self.forget_seen();
+        let free = self.free.get();
+        self.free.set(block::NONE);
+        free
     }
 
     /// Sets how many blocks are used, and with it when the owner must look again: when `enough` blocks

@@ -7,7 +7,7 @@ use core::ptr::{self, NonNull};
 use super::check;
 use super::serve::{REQUEST_MAX, allocate_at, allocate_with_room, refill, refused};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{POOL_BIG, POOL_MEDIUM, POOL_SMALL, SLOT_SIZE};
+use crate::base::geometry::SLOT_SIZE;
 use crate::base::malloc_class::MALLOC_ALIGN;
 use crate::heap::{large, local, span};
 use crate::mem::arena_map;
@@ -79,11 +79,11 @@ fn allocate_more(size: usize) -> *mut u8 {
 /// `block` is null, or one of this module's and nobody uses it any more, or no block of this allocator's.
 #[inline(always)]
 pub unsafe fn release(block: *mut u8) {
-    match trusted(block, in_small_pool) {
+    match trusted(block) {
         // SAFETY: the caller's contract.
         Some(found) => unsafe { found.release() },
         // SAFETY: the caller's contract.
-        None => unsafe { release_more(block) },
+        None => unsafe { release_other(block) },
     }
 }
 
@@ -92,7 +92,6 @@ struct Trusted {
     block: NonNull<u8>,
     class: SizeClass,
     pool: NonNull<Pool>,
-    pool_size: usize,
 }
 
 impl Trusted {
@@ -103,56 +102,23 @@ impl Trusted {
     /// Nobody uses it any more.
     #[inline(always)]
     unsafe fn release(self) {
-        let Trusted { block, class, pool, pool_size } = self;
+        let Trusted { block, class, pool } = self;
         // SAFETY: the caller's contract; the pool is of this class, and holds the block.
-        unsafe { local::heap().push_found(block, class, pool, pool_size) };
+        unsafe { local::heap().push_found(block, class, pool) };
     }
 }
 
-/// What `look` finds, if `block` lies in an arena that is trusted. No block passes through an option on the way: the
-/// compiler would look for null again.
+/// Where `block` is, if that is a pool of a trusted arena. No block passes through an option on the way: the compiler would
+/// look for null again.
 #[inline(always)]
-fn trusted(block: *mut u8, look: impl Fn(*mut u8) -> Option<Trusted>) -> Option<Trusted> {
-    if arena_map::is_trusted(block.addr()) { look(block) } else { None }
-}
-
-/// A block of a trusted arena, if it is in a pool of `pool_size` bytes, whose class `class_of` tells: that fills as many
-/// bytes, at whose start its record is found, so it holds the block.
-#[inline(always)]
-fn in_pool(
-    block: *mut u8,
-    pool_size: usize,
-    class_of: impl Fn(&Pool) -> Option<SizeClass>,
-) -> Option<Trusted> {
-    // SAFETY: called by `trusted` only, for what is in an arena: none is at address 0.
-    let block = unsafe { NonNull::new_unchecked(block) };
-    let pool = Pool::around(block, pool_size);
-    // SAFETY: the record of a place in that arena, which is mapped as long as the block is used.
-    let class = class_of(unsafe { pool.as_ref() })?;
-    Some(Trusted { block, class, pool, pool_size })
-}
-
-#[inline(always)]
-fn in_small_pool(block: *mut u8) -> Option<Trusted> {
-    in_pool(block, POOL_SMALL, Pool::small_class)
-}
-
-#[inline(always)]
-fn in_medium_pool(block: *mut u8) -> Option<Trusted> {
-    in_pool(block, POOL_MEDIUM, Pool::medium_class)
-}
-
-/// Takes back what is in no small pool, or in an arena that is not trusted.
-#[inline(never)]
-unsafe fn release_more(block: *mut u8) {
-    let in_big_pool = |block| in_pool(block, POOL_BIG, Pool::big_class);
-    let found = trusted(block, |block| in_medium_pool(block).or_else(|| in_big_pool(block)));
-    match found {
-        // SAFETY: the caller's contract.
-        Some(found) => unsafe { found.release() },
-        // SAFETY: the caller's contract.
-        None => unsafe { release_other(block) },
+fn trusted(block: *mut u8) -> Option<Trusted> {
+    if !arena_map::is_trusted(block.addr()) {
+        return None;
     }
+    // SAFETY: in an arena, which stays mapped as long as the block is used.
+    let (pool, class) = unsafe { Pool::around(block.addr()) }?;
+    // SAFETY: no arena is at address 0.
+    Some(Trusted { block: unsafe { NonNull::new_unchecked(block) }, class, pool })
 }
 
 /// Takes back what is in no pool, or in an arena that is not trusted.
@@ -241,34 +207,29 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
 ///
 /// As for [`release`], and neither is `block` null nor `size` 0.
 pub unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
-    let found = trusted(block, |block| in_small_pool(block).or_else(|| in_medium_pool(block)));
-    match found {
+    match trusted(block) {
         Some(Trusted { class, .. }) if suits(class, size) => block,
         // SAFETY: the caller's contract.
-        Some(Trusted { block, class, pool, .. }) => unsafe { move_found(block, size, class, pool) },
+        Some(found) => unsafe { move_found(found, size) },
         // SAFETY: the caller's contract.
         None => unsafe { resize_more(block, size) },
     }
 }
 
-/// Makes a block of `class`, in `pool`, hold `size` bytes elsewhere.
+/// Makes a block hold `size` bytes elsewhere.
 ///
 /// # Safety
 ///
 /// As for [`resize`].
 #[inline(never)]
-unsafe fn move_found(
-    block: NonNull<u8>,
-    size: usize,
-    class: SizeClass,
-    pool: NonNull<Pool>,
-) -> *mut u8 {
+unsafe fn move_found(found: Trusted, size: usize) -> *mut u8 {
+    let (block, class) = (found.block, found.class);
     let new = allocate_first([with_room(class, size), size], allocate);
     if !new.is_null() {
         // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
         unsafe {
             ptr::copy_nonoverlapping(block.as_ptr(), new, class.block_size().min(size));
-            Trusted { block, class, pool, pool_size: class.pool_size() }.release();
+            found.release();
         }
     }
     new
