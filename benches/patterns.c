@@ -227,16 +227,16 @@ static void batches(void) {
     for (int i = 0; i < threads; i++) pthread_join(freers[i], NULL);
 }
 
-// 300 blocks, one of which is replaced at a time.
-static void replace(size_t least, size_t most, int turns) {
+// `count` blocks, a random one of which is replaced at a time.
+static void replace(size_t count, size_t least, size_t most, int turns) {
     uint64_t state = 9;
-    void **blocks = calloc(300, sizeof *blocks);
+    void **blocks = calloc(count, sizeof *blocks);
     for (int turn = 0; turn < turns; turn++) {
-        size_t place = next_random(&state) % 300;
+        size_t place = next_random(&state) % count;
         free(blocks[place]);
         blocks[place] = touched(least + next_random(&state) % (most - least));
     }
-    free_all(blocks, 300);
+    free_all(blocks, count);
 }
 
 // What a thread of a service does: buffers of 32 to 256 KiB, 40 of them at a time, filled and dropped at random.
@@ -253,8 +253,12 @@ static void *requests_of(void *seed) {
     return NULL;
 }
 
-static void middle(void) { replace(8000, 64000, 3000000); }
-static void spans(void) { replace(60000, 600000, 300000); }
+static void pairs(void) { replace(1, 16, 64, 20000000); }
+static void alike(void) { replace(1000, 64, 65, 20000000); }
+static void small(void) { replace(10000, 16, 256, 10000000); }
+static void mixed(void) { replace(10000, 16, 1024, 10000000); }
+static void middle(void) { replace(300, 8000, 64000, 3000000); }
+static void spans(void) { replace(300, 60000, 600000, 300000); }
 static void sizes(void) { on_threads(sizes_of, NULL); }
 static void table(void) { on_threads(table_of, NULL); }
 static void neighbours(void) { on_threads(neighbour_of, NULL); }
@@ -268,7 +272,8 @@ static const struct {
     {"strings", strings},   {"buffers", buffers}, {"large-buffers", large_buffers}, {"one-buffer", one_buffer},
     {"sizes", sizes},       {"table", table},     {"batches", batches},             {"neighbours", neighbours},
     {"short-threads", short_threads}, {"generations", generations}, {"middle", middle}, {"spans", spans},
-    {"requests", requests},
+    {"requests", requests}, {"pairs", pairs},     {"alike", alike},                 {"small", small},
+    {"mixed", mixed},
 };
 
 int main(int count, char **arguments) {

@@ -7,7 +7,6 @@
 
 use core::ptr::NonNull;
 
-use super::unix::ADVISES;
 use super::{keep_errno, page_size};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -131,7 +130,7 @@ unsafe fn advise(start: usize, bytes: usize, advice: Advice) -> bool {
         Advice::NoHugePage => libc::MADV_NOHUGEPAGE,
         Advice::Cold => libc::MADV_COLD,
     };
-    ADVISES.fetch_add(1, Relaxed);
+    super::ADVISES.fetch_add(1, Relaxed);
     let start = core::ptr::with_exposed_provenance_mut(start);
     // SAFETY: the caller's contract; none of these changes what is in the range.
     unsafe { libc::madvise(start, bytes, advice) == 0 }
