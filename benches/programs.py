@@ -6,7 +6,7 @@
     cargo preload && benches/programs.py --set more
     cargo preload && benches/programs.py --set patterns --allocators highwater,mimalloc,jemalloc,glibc
 
-`more` are the programs of `more_programs.py`, which says what they need. `patterns` are those of `patterns.c`, that other
+`huge-pages` is highwater with `HIGHWATER_HUGE_PAGES=on`. `more` are the programs of `more_programs.py`, which says what they need. `patterns` are those of `patterns.c`, that other
 allocators are judged by, each with a number of threads.
 
 Debian: apt-get install libmimalloc2.0 libjemalloc2 redis-server redis-tools lua5.4 ghostscript z3 sqlite3 jq perl git gcc g++ valgrind.
@@ -38,6 +38,9 @@ LIBRARIES = {
     "jemalloc": "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
     "glibc": "",
 }
+LIBRARIES["huge-pages"] = LIBRARIES["highwater"]
+# What is in the environment beside.
+SETTINGS = {"huge-pages": {"HIGHWATER_HUGE_PAGES": "on"}}
 
 PYTHON = """
 import copy, json, pickle, random
@@ -196,11 +199,12 @@ def instructions(folder):
     return sum(int(line.removeprefix("summary:")) for line in summaries) / 1e6
 
 
-def run(command, library, folder, counted):
+def run(command, allocator, folder, counted):
     """Processor seconds, or, `counted`, instructions in millions; elapsed seconds; and the largest resident set of one
     process, in MiB."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HIGHWATER_")}
-    environment.update(LC_ALL="C", PYTHONHASHSEED="0")
+    environment.update(LC_ALL="C", PYTHONHASHSEED="0", **SETTINGS.get(allocator, {}))
+    library = LIBRARIES[allocator]
     if library:
         environment["LD_PRELOAD"] = library
     counts = Path(tempfile.mkdtemp(dir=folder)) if counted else None
@@ -213,7 +217,7 @@ def run(command, library, folder, counted):
     elapsed = time.monotonic() - started
     process.returncode = status
     if status != 0:
-        sys.exit(f"{command!r} under {library or 'glibc'}: status {status}\n{errors.decode()}")
+        sys.exit(f"{command!r} under {allocator}: status {status}\n{errors.decode()}")
     cost = instructions(counts) if counted else usage.ru_utime + usage.ru_stime
     return cost, elapsed, usage.ru_maxrss / 1024
 
@@ -242,7 +246,7 @@ def main():
             for program in programs:
                 order = allocators[turn % len(allocators):] + allocators[:turn % len(allocators)]
                 for name in order:
-                    measured[program, name].append(run(commands[program], LIBRARIES[name], folder, counted))
+                    measured[program, name].append(run(commands[program], name, folder, counted))
     finally:
         shutil.rmtree(folder)
     report(programs, allocators, measured, "M" if counted else "s")
