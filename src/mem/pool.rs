@@ -13,9 +13,9 @@
 //!                        last block freed
 //! ```
 //!
-//! * CURRENT: its blocks are on the thread heap's own list, `free` is null, and frees are not
-//!   counted here: a current pool is left only when its list is empty, so that it is full by
-//!   definition.
+//! * CURRENT: its blocks are on the thread heap's own list, `free` is null, and `floor` says how many were used
+//!   when it became that. What is counted down here says nothing: a current pool is left when its list is empty, so
+//!   that it is full by definition, or with its list, which is counted then.
 //! * FULL: on no list, all or nearly all of its blocks used. Once enough were freed, it is PARTIAL.
 //! * PARTIAL: on its bin's list for its occupancy; `used = floor + countdown`.
 //! * EMPTY: no block is used; kept by its bin with its free list as it is, or given back.
