@@ -49,14 +49,18 @@ fn system_has_them() -> bool {
     has
 }
 
+/// Runs `body`, which a test has as its only statement, in a process of its own on such a system; says so on others.
+fn on_them<F: FnOnce()>(settings: &[(&str, &str)], body: F) {
+    if system_has_them() {
+        alone_with(settings, body);
+    }
+}
+
 const ON: &[(&str, &str)] = &[("HIGHWATER_HUGE_PAGES", "on")];
 
 #[test]
 fn memory_comes_on_huge_pages_and_a_sparse_heap_leaves_them() {
-    if !system_has_them() {
-        return;
-    }
-    alone_with(ON, || {
+    on_them(ON, || {
         let before = told_mib("Rss:");
         let mut heap = boxes(64 * MIB);
         let made = highwater::stats().huge_pages;
@@ -85,11 +89,8 @@ fn memory_comes_on_huge_pages_and_a_sparse_heap_leaves_them() {
 
 #[test]
 fn a_heap_that_is_mostly_in_use_stays_on_them() {
-    if !system_has_them() {
-        return;
-    }
     let settings = [ON[0], ("HIGHWATER_SWEEPER", "on"), ("HIGHWATER_RETURN_AFTER_MS", "50")];
-    alone_with(&settings, || {
+    on_them(&settings, || {
         let mut heap = boxes(64 * MIB);
         let mut place = 0;
         heap.retain(|_| {
@@ -131,10 +132,7 @@ fn what_came_with_a_huge_page_is_zero_until_it_is_used() {
 
 #[test]
 fn a_large_block_comes_on_them_and_what_is_cut_off_goes() {
-    if !system_has_them() {
-        return;
-    }
-    alone_with(ON, || {
+    on_them(ON, || {
         let before = told_mib("AnonHugePages:");
         let mut large = vec![1u8; 64 * MIB];
         assert!(told_mib("AnonHugePages:") - before >= 60.0);

@@ -211,9 +211,11 @@ impl Sweep {
                 }
             };
         }
-        if let Some(arena) = next_arena(age) {
-            self.pools = Pools::of(arena);
-            self.arena = Some(arena);
+        if let Some(arena) = next_arena() {
+            if !stays_huge(arena, age) {
+                self.pools = Pools::of(arena);
+                self.arena = Some(arena);
+            }
             return Step { work: 1, ..Step::default() };
         }
         let (mut swept, last) = match rung >= Retention::ReturnArenas {
@@ -227,18 +229,19 @@ impl Sweep {
     }
 }
 
-/// The next arena of which something may go.
-fn next_arena(age: Age) -> Option<NonNull<Arena>> {
+fn next_arena() -> Option<NonNull<Arena>> {
+    ARENAS.lock().visit_next()
+}
+
+/// Whether an arena that is visited is left as it is, for the sake of its huge page: its visit is then over.
+fn stays_huge(arena: NonNull<Arena>, age: Age) -> bool {
+    let keeps = |live| age == Age::Old && Retention::keeps_huge(live, ARENA_SIZE);
     let mut arenas = ARENAS.lock();
-    loop {
-        let arena = arenas.visit_next()?;
-        if !arenas
-            .stays_huge(arena, |live| age == Age::Old && Retention::keeps_huge(live, ARENA_SIZE))
-        {
-            return Some(arena);
-        }
+    let stays = arenas.stays_huge(arena, keeps);
+    if stays {
         arenas.leave(arena);
     }
+    stays
 }
 
 /// As long as this lives, nobody sweeps.

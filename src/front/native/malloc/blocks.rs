@@ -108,8 +108,7 @@ impl Trusted {
     }
 }
 
-/// Where `block` is, if that is a pool of a trusted arena. No block passes through an option on the way: the compiler would
-/// look for null again.
+/// Where `block` is, if that is a pool of a trusted arena.
 #[inline(always)]
 fn trusted(block: *mut u8) -> Option<Trusted> {
     if !arena_map::is_trusted(block.addr()) {
