@@ -13,7 +13,7 @@ use super::registry::{REGISTRY, Registry};
 use super::thread_heap::ThreadHeap;
 use super::{large, ledger, limit, local, span, sweep, sweeper};
 use crate::base::class::SizeClass;
-use crate::base::geometry::ARENA_SIZE;
+use crate::base::geometry::{ARENA_SIZE, SLOT_SIZE};
 use crate::mem::arena_set::{ARENAS, ArenaSet};
 use crate::mem::pool::{Pool, State};
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -90,6 +90,7 @@ extern "C" fn child() {
 /// Makes every heap that another thread held fit to be adopted, and counts anew.
 fn forget_others(registry: &mut Registry, own: &'static ThreadHeap) {
     distrust(&ARENAS.lock(), own);
+    distrust_spans(&ARENAS.lock(), registry, own);
     registry.for_each(ThreadHeap::forget_inbox);
     let orphan = |registry: &Registry| {
         let mut found = None;
@@ -121,6 +122,33 @@ fn distrust(arenas: &ArenaSet, own: &'static ThreadHeap) {
     });
 }
 
+/// Has every span count as used of which it is not certain that it is kept: it was on another heap's list or on its way there,
+/// or is in use, and its record of a moment before that.
+fn distrust_spans(arenas: &ArenaSet, registry: &Registry, own: &'static ThreadHeap) {
+    let doubtful = |span: &Pool| span.state() == State::Span && span.requested().is_none();
+    let for_each = |each: fn(&Pool)| {
+        arenas.for_each(|arena| {
+            arena.for_each_record(|_, record| {
+                if doubtful(record) {
+                    each(record);
+                }
+            })
+        });
+    };
+    for_each(Pool::forget_seen);
+    registry.for_each(|heap| {
+        if core::ptr::eq(heap, own) || heap.tenure.is_vacant() {
+            heap.spans.kept.for_each(Pool::mark_seen);
+        }
+    });
+    span::for_each_shelved(Pool::mark_seen);
+    for_each(|span| {
+        if !span.is_seen() {
+            span.resize_span(span.span_slots(), span.span_slots() * SLOT_SIZE);
+        }
+    });
+}
+
 /// Counts anew what is live: what other threads had not published is not to be had.
 fn recount(arenas: &ArenaSet, own: &'static ThreadHeap) {
     let mut counts = [(0usize, 0usize, 0usize); SizeClass::COUNT];
@@ -147,7 +175,7 @@ fn recount(arenas: &ArenaSet, own: &'static ThreadHeap) {
         let (live, carved, pools) = counts[class.index()];
         ledger::recount(class, live, carved, pools);
     }
-    span::forget_unpublished();
+    own.spans.forget_unpublished();
     let large = large::totals();
     ledger::recount_large(large_blocks + large.live_blocks, span_bytes + large.live_requested);
 }

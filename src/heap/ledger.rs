@@ -29,6 +29,11 @@ impl Sum {
         self.0.load(Relaxed).max(0) as usize
     }
 
+    /// As [`Sum::now`], when `more` is not published yet.
+    pub fn now_with(&self, more: isize) -> usize {
+        (self.0.load(Relaxed) + more).max(0) as usize
+    }
+
     /// Sets the sum: for a forked child, which counts anew.
     pub fn set(&self, now: usize) {
         self.0.store(now as isize, Relaxed);
@@ -57,6 +62,11 @@ impl Gauge {
     /// As [`Sum::now`].
     pub fn now(&self) -> usize {
         self.sum.now()
+    }
+
+    /// As [`Sum::now_with`].
+    pub fn now_with(&self, more: isize) -> usize {
+        self.sum.now_with(more)
     }
 
     /// The highest the sum was since the last [`Gauge::reset_peak`].

@@ -40,7 +40,7 @@ pub fn with<R>(work: impl FnOnce(&'static ThreadHeap) -> R) -> Option<R> {
 }
 
 /// The thread's heap, given to it if it has none and can keep one.
-fn held() -> Option<&'static ThreadHeap> {
+pub fn held() -> Option<&'static ThreadHeap> {
     let heap = own();
     if !heap.is_nobody() {
         return Some(heap);

@@ -9,7 +9,7 @@ use core::ptr::{self, NonNull};
 use super::tenancy::Claim;
 use super::thread_heap::ThreadHeap;
 use super::vacancy::{self, Tenure, Vacatable};
-use super::{config, local, span};
+use super::{config, local};
 use crate::mem::store::Store;
 use crate::sync::lock::{Mutex, RawLock};
 use crate::sync::word::WordSize;
@@ -171,7 +171,6 @@ impl Vacatable for &'static ThreadHeap {
         self.collect_inbox();
         if !config::retention().waits() {
             self.release_empties(|_| true);
-            span::give_back_shelf(self);
         }
     }
 }
@@ -192,9 +191,10 @@ impl ThreadHeap {
                 self.settle(class);
             }
         }
+        self.spans.publish();
         if config::retention().classes_share() {
             self.release_empties(|_| true);
-            span::give_back_shelf(self);
+            self.give_back_spans();
         }
     }
 }

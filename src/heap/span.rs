@@ -5,14 +5,17 @@
 
 use core::ptr::NonNull;
 
-use super::span_kept::{Held, SHELVES, Shelf, Wanted};
+use super::shelf::{SHELVES, Shelf};
+use super::span_kept::{KeptSpans, Wanted};
 use super::surplus::{self, Taker};
 use super::sweep::{Age, Swept};
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger, limit, local, registry, sweeper, watch};
-use crate::base::geometry::{SHELVES_TRIED, SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPAN_ROOM_PART};
+use crate::base::geometry::{
+    SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPAN_ROOM_PART, SPANS_A_STEP, SPANS_KEPT_ANYWAY,
+};
 use crate::mem::arena::Taken;
-use crate::mem::arena_set::{ARENAS, ArenaSet, Vacated};
+use crate::mem::arena_set::{ARENAS, ArenaSet};
 use crate::mem::pool::Pool;
 
 /// Whether a request is one for a span, given that it is none for a pool.
@@ -52,6 +55,7 @@ fn take(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> 
     };
     let taken = ARENAS.lock().take(slots, align, open)?;
     grew(&taken);
+    make_up_for(taken.grown);
     Some((taken.start, taken.fresh))
 }
 
@@ -62,44 +66,35 @@ fn grew(taken: &Taken) {
     limit::grew(taken.grown * SLOT_SIZE);
 }
 
+/// Gives kept spans up for `slots` that became resident: they are of other lengths than are wanted now.
+fn make_up_for(slots: usize) {
+    let heap = local::own();
+    if slots > 0 && heap.spans.kept.slots() > SPANS_KEPT_ANYWAY {
+        let _inside = heap.enter();
+        heap.give_up_spans(slots);
+    }
+}
+
 fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
     let room = if config::retention().classes_share() { slots / SPAN_ROOM_PART } else { 0 };
     let wanted = Wanted { slots, most: slots + room, align };
-    let own = own_shelf();
-    // Others may put one there: then this request is served as if it had come first.
-    let found = match SHELVES[own].slots() >= slots {
-        true => take_from(SHELVES[own].lock(), &wanted, size),
-        false => None,
+    let span = match local::held() {
+        Some(heap) => {
+            let _inside = heap.enter();
+            let own = heap.spans.kept.take(&wanted);
+            let span = own.or_else(|| Shelf::of(heap.number.get()).take(&wanted))?;
+            heap.spans.count(1, size as isize);
+            span
+        }
+        None => {
+            let span = Shelf::of(0).take(&wanted)?;
+            ledger::add_large(1, size as isize);
+            span
+        }
     };
-    let start = found.or_else(|| take_others(own, &wanted, size))?;
-    watch::count_large(1, size as isize);
-    Some((start, false))
-}
-
-fn take_from(mut shelf: Held, wanted: &Wanted, size: usize) -> Option<NonNull<u8>> {
-    let span = shelf.take(wanted)?;
     span.resize_span(span.span_slots(), size);
-    shelf.count(1, size as isize);
-    Some(span.start())
-}
-
-/// Takes what other threads than those of the shelf `own` freed, where it is to be had without waiting.
-#[cold]
-fn take_others(own: usize, wanted: &Wanted, size: usize) -> Option<NonNull<u8>> {
-    let (before, from_own) = SHELVES.split_at(own);
-    let others = from_own.iter().skip(1).chain(before);
-    let stocked = others.filter(|shelf| shelf.slots() >= wanted.slots);
-    let mut held = stocked.filter_map(Shelf::try_lock).take(SHELVES_TRIED);
-    held.find_map(|shelf| take_from(shelf, wanted, size))
-}
-
-/// The number of the calling thread's shelf.
-fn own_shelf() -> usize {
-    shelf_of(local::own())
-}
-
-fn shelf_of(heap: &ThreadHeap) -> usize {
-    heap.number.get() as usize % SHELVES.len()
+    watch::count_large(1, size as isize);
+    Some((span.start(), false))
 }
 
 /// Takes a span back.
@@ -113,68 +108,106 @@ pub unsafe fn free(start: NonNull<u8>) {
     let found = span.requested();
     invariant!(found.is_some(), "a span that is freed is one in use");
     let requested = found.unwrap_or(0) as isize;
-    let live = ledger::LIVE_BYTES.now();
-    let slots_max = config::retention().spans_kept_slots(live, registry::held());
     // Who outgrew it wants a longer one next, of which its slots can be part.
-    if slots_max > 0 && !span.is_outgrown() {
-        let shelf = &SHELVES[own_shelf()];
-        let mut held = shelf.lock();
-        held.count(-1, -requested);
-        span.give_span_up();
-        let kept = held.put(span);
-        drop(held);
-        watch::count_large(-1, -requested);
-        if kept > slots_max {
-            give_back_over(shelf, slots_max);
+    let given = match config::retention().keeps_spans() && !span.is_outgrown() {
+        true => keep(span, requested),
+        false => {
+            ledger::add_large(-1, -requested);
+            let mut span = Some(span);
+            give_each(|| span.take(), Age::Any).slots
         }
-    } else {
-        let slots = span.span_slots();
-        let mut arenas = ARENAS.lock();
-        ledger::publish_large(-1, -requested);
-        // SAFETY: the span is the caller's, so its slots are.
-        let vacated = unsafe { give(&mut arenas, span, Age::Any) };
-        drop(arenas);
-        if let Some(arena) = vacated {
-            arena.unmap();
-        }
-        surplus::large_freed(slots * SLOT_SIZE);
+    };
+    watch::count_large(-1, -requested);
+    if given > 0 {
+        surplus::large_freed(given * SLOT_SIZE);
     }
     sweeper::nudge();
 }
 
-/// Gives a shelf's spans back until three quarters of `slots_max` slots are kept there: several at a time, as threads that
-/// do so wait for each other.
-#[cold]
-fn give_back_over(shelf: &'static Shelf, slots_max: usize) {
-    let mut given = 0;
-    let (mut arenas, mut kept) = (ARENAS.lock(), shelf.lock());
-    // Under both locks, here and below: a forked child finds the span kept or its slots free.
-    while let Some(span) = kept.take_over(slots_max - slots_max / 4) {
-        given += span.span_slots();
-        // SAFETY: off its list, and nobody's.
-        if let Some(vacated) = unsafe { give(&mut arenas, span, Age::Any) } {
-            drop((kept, arenas));
-            vacated.unmap();
-            (arenas, kept) = (ARENAS.lock(), shelf.lock());
-        }
+/// Keeps a span that nobody uses. Slots of others that were given back for it.
+fn keep(span: &'static Pool, requested: isize) -> usize {
+    span.give_span_up();
+    let heap = local::own();
+    if heap.is_nobody() {
+        ledger::add_large(-1, -requested);
+        let shelf = Shelf::of(0);
+        shelf.lock().spans.put(span);
+        return give_back_over(shelf, kept_max()[1]);
     }
-    drop((kept, arenas));
-    surplus::large_freed(given * SLOT_SIZE);
+    let _inside = heap.enter();
+    heap.spans.count(-1, -requested);
+    let kept = heap.spans.kept.put(span);
+    if kept > heap.spans.kept_max.get() { pass_on(heap) } else { 0 }
 }
 
-/// Gives a span's slots back to its arena; those of an old one count as old.
-///
-/// # Safety
-///
-/// Nobody uses the span, and it is on no list.
-unsafe fn give(arenas: &mut ArenaSet, span: &'static Pool, age: Age) -> Option<Vacated> {
-    let (start, slots) = (span.start(), span.span_slots());
-    surplus::gave_up(Taker::Span, slots * SLOT_SIZE);
-    span.close();
+/// Slots of spans that the policy of now lets a heap keep, and its shelf.
+fn kept_max() -> [usize; 2] {
+    config::retention().spans_kept_slots(ledger::LIVE_BYTES.now(), registry::held())
+}
+
+/// Puts what a heap has too many on its shelf, and gives back what that has too many: several at a time, as threads that do so
+/// wait for each other. Slots given back. For the owner.
+#[cold]
+#[inline(never)]
+fn pass_on(heap: &ThreadHeap) -> usize {
+    let (own, [own_max, shelf_max]) = (&heap.spans, kept_max());
+    own.kept_max.set(own_max);
+    if own.kept.slots() <= own_max {
+        return 0;
+    }
+    let next = || own.kept.take_over(own_max - own_max / 4);
+    if shelf_max == 0 {
+        return give_each(next, Age::Any).slots;
+    }
+    let shelf = Shelf::of(heap.number.get());
+    let held = shelf.lock();
+    while let Some(span) = next() {
+        held.spans.put(span);
+    }
+    drop(held);
+    give_back_over(shelf, shelf_max)
+}
+
+/// If a shelf has more than `slots_max` slots, gives spans back until it has three quarters. Slots given back.
+fn give_back_over(shelf: &'static Shelf, slots_max: usize) -> usize {
+    if shelf.slots() <= slots_max {
+        return 0;
+    }
+    let left = slots_max - slots_max / 4;
+    give_each(|| shelf.lock().spans.take_over(left), Age::Any).slots
+}
+
+/// What [`give_each`] gave.
+#[derive(Default)]
+struct Given {
+    spans: usize,
+    slots: usize,
+    /// Bytes of arenas unmapped for it.
+    bytes: usize,
+}
+
+/// Gives the slots of each `next` span back to its arena; those of an old one count as old. The spans are nobody's, and on no
+/// list. What is between its list and its arena when another thread forks is lost to the child.
+fn give_each(mut next: impl FnMut() -> Option<&'static Pool>, age: Age) -> Given {
+    let mut given = Given::default();
     let empty_kept = config::retention().arenas_empty_kept();
     let give = if age == Age::Old { ArenaSet::give_old } else { ArenaSet::give };
-    // SAFETY: the slots were taken for the span, which nobody uses.
-    unsafe { give(arenas, start, slots, empty_kept) }
+    let mut arenas = ARENAS.lock();
+    while let Some(span) = next() {
+        let (start, slots) = (span.start(), span.span_slots());
+        surplus::gave_up(Taker::Span, slots * SLOT_SIZE);
+        given.spans += 1;
+        given.slots += slots;
+        span.close();
+        // SAFETY: the slots were taken for the span, which nobody uses.
+        let vacated = unsafe { give(&mut arenas, start, slots, empty_kept) };
+        if let Some(arena) = vacated {
+            drop(arenas);
+            given.bytes += arena.unmap();
+            arenas = ARENAS.lock();
+        }
+    }
+    given
 }
 
 /// Makes a span hold `size` bytes without moving it. False if it cannot: nothing has changed then.
@@ -190,6 +223,12 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     let shares = config::retention().classes_share();
     let shrinks = size < before && shares;
     let to = if shrinks { to } else { to.max(from) };
+    let grows = size as isize - before as isize;
+    if to == from {
+        span.resize_span(to, size);
+        publish(grows);
+        return true;
+    }
     if to > from {
         limit::hand_out((to - from) * SLOT_SIZE, 0);
     }
@@ -209,55 +248,81 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
         let vacated = unsafe { arenas.give(start.add(to * SLOT_SIZE), from - to, usize::MAX) };
         invariant!(vacated.is_none(), "an arena with a span in it is not empty");
     }
-    ledger::publish_large(0, size as isize - before as isize);
     drop(arenas);
+    publish(grows);
     longer.flatten().iter().for_each(grew);
     true
 }
 
-/// Lets kept spans of this age go, if the rung says that classes share.
-pub fn give_back_kept(age: Age) -> Swept {
+/// The calling thread has so many bytes more in spans, or fewer.
+fn publish(bytes: isize) {
+    match local::own() {
+        heap if heap.is_nobody() => ledger::add_large(0, bytes),
+        heap => {
+            let _inside = heap.enter();
+            heap.spans.count(0, bytes);
+        }
+    }
+    watch::count_large(0, bytes);
+}
+
+/// Lets spans of this age on all shelves go, if the rung says that classes share.
+pub fn give_back_shelves(age: Age) -> Swept {
     let mut swept = Swept::default();
     if config::retention().classes_share() {
-        let stocked = SHELVES.iter().filter(|shelf| shelf.slots() > 0);
-        stocked.for_each(|shelf| swept.add(give_back_of(shelf, age)));
+        for shelf in SHELVES.iter().filter(|shelf| shelf.slots() > 0) {
+            let bytes = give_each(|| of_age(shelf.lock().spans, age), age).bytes;
+            swept.add(Swept { bytes, young: shelf.lock().spans.see() });
+        }
     }
     swept
 }
 
-/// Lets the spans of a heap's shelf go, whose thread ends: the next one may want others.
-pub fn give_back_shelf(heap: &ThreadHeap) {
-    let shelf = &SHELVES[shelf_of(heap)];
-    if shelf.slots() > 0 {
-        give_back_of(shelf, Age::Any);
-    }
+fn of_age(kept: &KeptSpans, age: Age) -> Option<&'static Pool> {
+    if age == Age::Any { kept.take_over(0) } else { kept.take_seen() }
 }
 
-fn give_back_of(shelf: &'static Shelf, age: Age) -> Swept {
-    let mut bytes = 0;
-    loop {
-        let mut arenas = ARENAS.lock();
-        let mut kept = shelf.lock();
-        let span = if age == Age::Any { kept.take_over(0) } else { kept.take_seen() };
-        let Some(span) = span else {
-            return Swept { bytes, young: kept.see() };
+impl ThreadHeap {
+    /// Lets some of the spans of this age go that the heap keeps. What it did, and whether that was all of them. For who has
+    /// the heap.
+    pub fn give_back_some_spans(&self, age: Age) -> (Swept, bool) {
+        let mut left = SPANS_A_STEP;
+        let next = || {
+            left = left.checked_sub(1)?;
+            of_age(&self.spans.kept, age)
         };
-        drop(kept);
-        // SAFETY: off its list, and nobody's.
-        let vacated = unsafe { give(&mut arenas, span, age) };
-        drop(arenas);
-        bytes += vacated.map_or(0, Vacated::unmap);
+        let given = give_each(next, age);
+        let is_all = given.spans < SPANS_A_STEP;
+        (Swept { bytes: given.bytes, young: is_all && self.spans.kept.see() }, is_all)
+    }
+
+    /// Gives kept spans of at least `slots` slots up, which serve others then, but for a few. For who has the heap.
+    pub fn give_up_spans(&self, slots: usize) {
+        let left = self.spans.kept.slots().saturating_sub(slots).max(SPANS_KEPT_ANYWAY);
+        give_each(|| self.spans.kept.take_over(left), Age::Any);
+    }
+
+    /// Lets all spans of the heap go, and of its shelf: its thread ends, and the next one may want others. For who has the heap.
+    pub fn give_back_spans(&self) -> usize {
+        let own = give_each(|| self.spans.kept.take_over(0), Age::Any);
+        let shelf = Shelf::of(self.number.get());
+        own.bytes + give_each(|| shelf.lock().spans.take_over(0), Age::Any).bytes
     }
 }
 
-/// Publishes what is counted apart: the ledger's sums are exact then.
-pub fn settle() {
-    SHELVES.iter().for_each(|shelf| shelf.lock().publish());
+/// Calls `each` with every span on a shelf: for a forked child, which is alone.
+pub fn for_each_shelved(each: impl Fn(&'static Pool)) {
+    SHELVES.iter().for_each(|shelf| shelf.lock().spans.for_each(&each));
 }
 
-/// Forgets what is counted apart: for a forked child, which counts anew.
-pub fn forget_unpublished() {
-    SHELVES.iter().for_each(|shelf| shelf.lock().forget_unpublished());
+/// Spans and their requested bytes that heaps' threads have more than the ledger knows.
+pub fn unpublished() -> (isize, isize) {
+    let mut sum = (0, 0);
+    registry::REGISTRY.lock().for_each(|heap| {
+        let (blocks, bytes) = heap.spans.unpublished();
+        sum = (sum.0 + blocks, sum.1 + bytes);
+    });
+    sum
 }
 
 fn record(start: NonNull<u8>) -> &'static Pool {
@@ -267,7 +332,7 @@ fn record(start: NonNull<u8>) -> &'static Pool {
 
 /// Locks the kept spans, for a fork.
 pub fn lock_for_fork() {
-    SHELVES.iter().for_each(|shelf| core::mem::forget(shelf.lock()));
+    SHELVES.iter().for_each(|shelf| core::mem::forget(shelf.lock.lock()));
 }
 
 /// Unlocks what [`lock_for_fork`] locked.
@@ -277,5 +342,5 @@ pub fn lock_for_fork() {
 /// The calling thread locked it, or is its copy in a child.
 pub unsafe fn unlock_after_fork() {
     // SAFETY: the caller's contract.
-    SHELVES.iter().for_each(|shelf| unsafe { shelf.spans.force_unlock() });
+    SHELVES.iter().for_each(|shelf| unsafe { shelf.lock.force_unlock() });
 }

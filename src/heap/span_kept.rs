@@ -4,48 +4,27 @@
 //! several times what a list does. Most rungs keep few, and not for long (`SPANS_KEPT_SLOTS`): they serve nobody else
 //! meanwhile. Where classes do not share, all are kept, for ever.
 //!
-//! They lie on shelves with a lock each, one for a few threads, so that buffers that come and go on many threads make
-//! none of those wait; what is live is counted there too.
+//! A heap keeps some for its own thread, which takes them without a lock; what is too many lies on shelves (`shelf.rs`).
 
 #![forbid(unsafe_code)]
 
-use core::mem;
-
 use super::bin::PoolList;
 use super::ledger;
-use crate::base::geometry::{SLOT_SIZE, SPAN_MAX, SPAN_SHELVES, SPANS_UNPUBLISHED_BYTES};
+use crate::base::geometry::{SLOT_SIZE, SPAN_MAX, SPANS_UNPUBLISHED_BYTES};
 use crate::mem::pool::Pool;
-use crate::sync::lock::{Mutex, MutexGuard, RawLock};
 use crate::sync::word::WordSize;
 
 const LENGTHS: usize = SPAN_MAX / SLOT_SIZE;
 
-/// All shelves. Rank 3: taken with no lock held, or under the arenas (rank 2), and two at once for a fork only.
-pub static SHELVES: [Shelf; SPAN_SHELVES] = [const { Shelf::new() }; SPAN_SHELVES];
-
-/// See the module. On cache lines of its own.
-#[repr(align(64))]
-pub struct Shelf {
-    pub spans: Mutex<KeptSpans>,
-    /// Slots of its spans. Changed under the lock.
-    slots: WordSize,
-}
-
-/// A shelf that is the holder's for now.
-pub struct Held {
-    spans: MutexGuard<'static, KeptSpans>,
-    slots: &'static WordSize,
-}
-
-/// What stands under a shelf's lock.
+/// See the module. Only who has the heap, or the shelf's lock, calls what changes it.
 pub struct KeptSpans {
     /// By length, that of one slot first; the last freed first.
     lists: [PoolList; LENGTHS],
+    /// Slots of all of them.
+    slots: WordSize,
     /// The length from which on the next span is let go when there are too many: of one length after the other, as a
     /// length that is seldom asked for would stay else.
-    hand: usize,
-    /// Spans that the program has more, and their requested bytes, since the ledger was last told.
-    unpublished: (isize, isize),
+    hand: WordSize,
 }
 
 /// What span is wanted: any of `slots` to `most` slots that starts at a multiple of `align` bytes.
@@ -55,63 +34,57 @@ pub struct Wanted {
     pub align: usize,
 }
 
-impl Shelf {
-    const fn new() -> Self {
-        let spans =
-            KeptSpans { lists: [const { PoolList::new() }; LENGTHS], hand: 0, unpublished: (0, 0) };
-        let lock = <RawLock as parking_lot::lock_api::RawMutex>::INIT;
-        Self { spans: Mutex::from_raw(lock, spans), slots: WordSize::new(0) }
+impl KeptSpans {
+    /// All bits zero.
+    pub const fn new() -> Self {
+        Self {
+            lists: [const { PoolList::new() }; LENGTHS],
+            slots: WordSize::new(0),
+            hand: WordSize::new(0),
+        }
     }
 
-    /// Slots of its spans, at about this moment.
+    /// Slots of all of them; for others at about this moment.
     pub fn slots(&self) -> usize {
         self.slots.get()
     }
 
-    pub fn lock(&'static self) -> Held {
-        Held { spans: self.spans.lock(), slots: &self.slots }
-    }
-
-    /// `None` if it is somebody else's.
-    pub fn try_lock(&'static self) -> Option<Held> {
-        Some(Held { spans: self.spans.try_lock()?, slots: &self.slots })
-    }
-}
-
-impl Held {
-    /// Keeps a span. Slots of all that are kept on the shelf then.
-    pub fn put(&mut self, span: &'static Pool) -> usize {
+    /// Keeps a span. Slots of all that are kept then.
+    pub fn put(&self, span: &'static Pool) -> usize {
         let slots = span.span_slots();
-        self.spans.lists[slots - 1].push_front(span);
+        self.lists[slots - 1].push_front(span);
         let kept = self.slots.get() + slots;
         self.slots.set(kept);
         kept
     }
 
     /// Takes the last freed span of the shortest length that suits.
-    pub fn take(&mut self, wanted: &Wanted) -> Option<&'static Pool> {
+    pub fn take(&self, wanted: &Wanted) -> Option<&'static Pool> {
+        if self.slots.get() < wanted.slots {
+            return None;
+        }
         let suits = |span: &&Pool| span.start().addr().get().is_multiple_of(wanted.align);
-        let lists = &self.spans.lists[wanted.slots - 1..wanted.most.min(LENGTHS)];
+        let lists = &self.lists[wanted.slots - 1..wanted.most.min(LENGTHS)];
         let span = lists.iter().find_map(|list| list.iter().find(suits))?;
         self.remove(span);
         Some(span)
     }
 
     /// Takes a span that is one too many if no more than `slots_max` slots are kept.
-    pub fn take_over(&mut self, slots_max: usize) -> Option<&'static Pool> {
+    pub fn take_over(&self, slots_max: usize) -> Option<&'static Pool> {
         if self.slots.get() <= slots_max {
             return None;
         }
-        let (before, behind) = self.spans.lists.split_at(self.spans.hand);
+        let (before, behind) = self.lists.split_at(self.hand.get());
         let oldest = behind.iter().chain(before).find_map(PoolList::last)?;
-        self.spans.hand = oldest.span_slots() % LENGTHS;
+        self.hand.set(oldest.span_slots() % LENGTHS);
         self.remove(oldest);
         Some(oldest)
     }
 
     /// Takes a span that a sweep has seen.
-    pub fn take_seen(&mut self) -> Option<&'static Pool> {
-        let lists = self.spans.lists.iter();
+    pub fn take_seen(&self) -> Option<&'static Pool> {
+        let lists = self.lists.iter();
         let seen = lists.filter_map(PoolList::last).find(|span| span.is_seen())?;
         self.remove(seen);
         Some(seen)
@@ -119,34 +92,83 @@ impl Held {
 
     /// A sweep sees every span. Whether there is any.
     pub fn see(&self) -> bool {
-        self.spans.lists.iter().flat_map(PoolList::iter).for_each(Pool::mark_seen);
+        self.for_each(Pool::mark_seen);
         self.slots.get() > 0
     }
 
+    /// Calls `each` with every span.
+    pub fn for_each(&self, each: impl FnMut(&'static Pool)) {
+        self.lists.iter().flat_map(PoolList::iter).for_each(each);
+    }
+
+    /// Forgets the spans: for a forked child.
+    pub fn clear(&self) {
+        self.lists.iter().for_each(PoolList::clear);
+        self.slots.set(0);
+    }
+
+    fn remove(&self, span: &'static Pool) {
+        let slots = span.span_slots();
+        span.forget_seen();
+        self.lists[slots - 1].remove(span);
+        self.slots.set(self.slots.get() - slots);
+    }
+}
+
+/// The spans of one heap: those that it keeps, and how many its thread took and gave back.
+pub struct OwnSpans {
+    pub kept: KeptSpans,
+    /// Slots that the heap may keep, by the last look at the policy; 0 before the first one.
+    pub kept_max: WordSize,
+    /// Spans that the program has more, and their requested bytes, since the ledger was last told.
+    unpublished: [WordSize; 2],
+}
+
+impl OwnSpans {
+    /// All bits zero.
+    pub const fn new() -> Self {
+        let unpublished = [const { WordSize::new(0) }; 2];
+        Self { kept: KeptSpans::new(), kept_max: WordSize::new(0), unpublished }
+    }
+
     /// The program has so many spans and requested bytes more, or fewer.
-    pub fn count(&mut self, blocks: isize, bytes: isize) {
-        let unpublished = &mut self.spans.unpublished;
-        *unpublished = (unpublished.0 + blocks, unpublished.1 + bytes);
-        if unpublished.1.unsigned_abs() >= SPANS_UNPUBLISHED_BYTES {
+    pub fn count(&self, blocks: isize, bytes: isize) {
+        let (had, had_bytes) = self.unpublished();
+        let bytes = had_bytes + bytes;
+        self.set_unpublished(had + blocks, bytes);
+        if bytes.unsigned_abs() >= SPANS_UNPUBLISHED_BYTES {
             self.publish();
         }
     }
 
+    /// What the ledger does not know: for others than who has the heap, of about this moment.
+    pub fn unpublished(&self) -> (isize, isize) {
+        let [blocks, bytes] = self.unpublished.each_ref().map(|word| word.get() as isize);
+        (blocks, bytes)
+    }
+
     /// Tells the ledger what was counted here.
-    pub fn publish(&mut self) {
-        let (blocks, bytes) = mem::take(&mut self.spans.unpublished);
+    pub fn publish(&self) {
+        let (blocks, bytes) = self.unpublished();
+        self.forget_unpublished();
         ledger::add_large(blocks, bytes);
     }
 
     /// Forgets what was counted here: for a forked child, which counts anew.
-    pub fn forget_unpublished(&mut self) {
-        self.spans.unpublished = (0, 0);
+    pub fn forget_unpublished(&self) {
+        self.set_unpublished(0, 0);
+        // More or less is live now: the policy is looked at again.
+        self.kept_max.set(0);
     }
 
-    fn remove(&mut self, span: &'static Pool) {
-        let slots = span.span_slots();
-        span.forget_seen();
-        self.spans.lists[slots - 1].remove(span);
-        self.slots.set(self.slots.get() - slots);
+    /// Forgets everything: for a forked child.
+    pub fn clear(&self) {
+        self.kept.clear();
+        self.forget_unpublished();
+    }
+
+    fn set_unpublished(&self, blocks: isize, bytes: isize) {
+        self.unpublished[0].set(blocks as usize);
+        self.unpublished[1].set(bytes as usize);
     }
 }

@@ -1,6 +1,6 @@
 //! A sweep: one visit to every heap and every arena, giving back what is old.
 //!
-//! First kept spans go; then, heap by heap, frees that are held back or wait are moved on, and current pools are let go
+//! First spans on shelves go; then, heap by heap, the spans it keeps, frees that are held back or wait are moved on, and current pools are let go
 //! (`visit.rs`); then arena by arena, pools are hollowed or let go and free slots are purged; then large
 //! blocks. What was seen at the last sweep, and has
 //! not changed since, is old. It goes in steps, so that nobody waits long: neither the owner of a heap, which is
@@ -81,8 +81,8 @@ pub struct Step {
 
 /// Where a sweep has come to.
 struct Sweep {
-    /// Kept spans were not looked at yet.
-    spans: bool,
+    /// The shelves were not looked at yet.
+    shelves: bool,
     /// The heap that is next, and where in it.
     heap: Option<(&'static ThreadHeap, Visit)>,
     /// The arena that is visited, and what is left of its pools.
@@ -152,7 +152,7 @@ pub fn step_any(anew: bool, enough: usize, work: usize) -> Option<Step> {
 
 impl Sweep {
     const fn none() -> Self {
-        Self { spans: false, heap: None, arena: None, pools: Pools::none() }
+        Self { shelves: false, heap: None, arena: None, pools: Pools::none() }
     }
 
     fn begin(&mut self) {
@@ -162,7 +162,7 @@ impl Sweep {
         }
         arenas.begin_visit();
         drop(arenas);
-        self.spans = true;
+        self.shelves = true;
         self.pools = Pools::none();
         self.heap = REGISTRY.lock().first().map(|first| (first, Visit::begin()));
     }
@@ -187,9 +187,9 @@ impl Sweep {
 
     /// The shortest part of a sweep.
     fn step(&mut self, age: Age) -> Step {
-        if mem::take(&mut self.spans) {
+        if mem::take(&mut self.shelves) {
             // Before the arenas are visited, which then find old slots.
-            return Step { swept: span::give_back_kept(age), work: 1, last: false };
+            return Step { swept: span::give_back_shelves(age), work: 1, last: false };
         }
         if let Some((heap, visit)) = &mut self.heap {
             let step = with_heap(heap, |heap, hold| visit.step(heap, hold, age));

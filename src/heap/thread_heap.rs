@@ -16,6 +16,7 @@ use super::current::{Current, Currents, InHand};
 use super::inbox::{Inbox, Queued};
 use super::ledger;
 use super::outbox::Outbox;
+use super::span_kept::OwnSpans;
 use super::tally::Tally;
 use super::tenancy::{NO_PASS, Tenancy};
 use super::vacancy::Tenure;
@@ -46,6 +47,8 @@ pub struct ThreadHeap {
     pub slots_given: Word32,
     /// Kept empty pools of all bins.
     pub kept: KeptEmpties,
+    /// The thread's spans.
+    pub spans: OwnSpans,
     /// How many heaps there were before it; `NOBODY` has 0, too.
     pub number: Word32,
     /// Whether a thread has it: changed under the registry's lock.
@@ -79,6 +82,7 @@ impl ThreadHeap {
             home: WordSize::new(0),
             slots_given: Word32::new(0),
             kept: KeptEmpties::new(),
+            spans: OwnSpans::new(),
             number: Word32::new(0),
             tenure: Tenure::new(),
             next: WordPtr::new(ptr::null_mut()),
@@ -249,6 +253,7 @@ impl ThreadHeap {
         }
         self.outbox.clear();
         self.kept.clear();
+        self.spans.clear();
         self.forget_inbox();
     }
 

@@ -52,7 +52,7 @@ impl Round {
             return (0, Stepped::Over);
         }
         if !self.begun {
-            self.given += span::give_back_kept(Age::Any).bytes;
+            self.given += span::give_back_shelves(Age::Any).bytes;
         }
         let page_size = sys::page_size();
         // Whole mappings are the cheapest to give back, then free slots, which lie together: a sweep may
@@ -86,13 +86,14 @@ impl Round {
 }
 
 impl ThreadHeap {
-    /// Lets go of some classes' current pools, from `class` on, and of some of what waits. Returns bytes that went
+    /// Lets go of some classes' current pools, from `class` on, of some kept spans, and of some of what waits. Returns bytes that went
     /// to the system. For the owner.
     fn give_back_currents(&'static self, class: &mut usize) -> usize {
         let _inside = self.enter();
         self.outbox.send_all();
         self.home.set(0);
         let mut bytes = self.collect_pools(true).bytes;
+        bytes += self.give_back_some_spans(Age::Any).0.bytes;
         for _ in 0..CURRENTS_A_STEP {
             let Some(next) = SizeClass::from_index(*class) else { break };
             bytes += self.uninstall(next);
@@ -112,7 +113,7 @@ impl ThreadHeap {
         let collected = self.collect_inbox();
         let unused = SizeClass::all().map(|class| self.uninstall_if_unused(class));
         let pools = unused.sum::<usize>() + self.release_empties(|_| true);
-        collected + pools + span::give_back_kept(Age::Any).bytes
+        collected + pools + self.give_back_spans() + span::give_back_shelves(Age::Any).bytes
     }
 
     /// Publishes everything: sums are exact for what this thread did.
@@ -121,5 +122,6 @@ impl ThreadHeap {
         self.outbox.send_all();
         self.collect_inbox();
         SizeClass::all().for_each(|class| self.settle(class));
+        self.spans.publish();
     }
 }

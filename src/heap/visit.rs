@@ -1,4 +1,4 @@
-//! A sweep's visit to one heap, before it goes through the arenas: what the heap holds back is sent, current
+//! A sweep's visit to one heap, before it goes through the arenas: kept spans go, what the heap holds back is sent, current
 //! pools are let go, and what was sent to it is taken in.
 //!
 //! A current pool is old if its list begins where it began at the last visit: its thread sleeps, or works on
@@ -15,6 +15,8 @@ use crate::mem::pool::Pool;
 
 /// How far a visit has come.
 pub struct Visit {
+    /// Kept spans are next.
+    spans: bool,
     /// The class that is next; if there is none, all that is left to do is to take in what was sent.
     class: Option<SizeClass>,
     /// Nothing is left to do.
@@ -27,13 +29,18 @@ type Chosen = [Option<SizeClass>; CURRENTS_A_STEP];
 impl Visit {
     /// Before the first step.
     pub fn begin() -> Visit {
-        let class = SizeClass::from_index(0).filter(|_| config::retention().classes_share());
-        Visit { class, is_over: false }
+        let shares = config::retention().classes_share();
+        Visit { spans: shares, class: SizeClass::from_index(0).filter(|_| shares), is_over: false }
     }
 
     /// A part that is short enough for one claim. `hold` says whose the heap is meanwhile.
     pub fn step(&mut self, heap: &'static ThreadHeap, hold: Hold, age: Age) -> Step {
         let mut step = Step { work: CLAIM_PAGES, ..Step::default() };
+        if self.spans {
+            let (swept, is_all) = heap.give_back_some_spans(age);
+            self.spans = !is_all;
+            return Step { swept, work: CLAIM_PAGES, last: false };
+        }
         heap.outbox.send_all();
         let chosen = self.choose(heap, hold, age, &mut step);
         match hold {

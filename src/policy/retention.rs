@@ -2,7 +2,7 @@
 
 use crate::base::geometry::{
     ARENAS_EMPTY_KEPT, EMPTY_SLOTS_KEPT, HUGE_KEPT, LARGE_KEPT_BYTES, LARGE_KEPT_BYTES_YOUNG,
-    SLOT_SIZE, SPAN_SHELVES, SPANS_KEPT_HEAPS, SPANS_KEPT_PART, SPANS_KEPT_SLOTS,
+    SLOT_SIZE, SPAN_SHELVES, SPANS_KEPT_PART, SPANS_KEPT_SLOTS,
 };
 
 /// What leaves when memory becomes free: a ladder, each rung giving back what the one before it does
@@ -122,18 +122,23 @@ impl Retention {
         live >= size / 100 * HUGE_KEPT
     }
 
-    /// Slots of freed spans that one shelf keeps whole for their length, beside `live` bytes of live blocks, where so many
-    /// heaps have a thread: none, or more than the longest has.
-    pub(crate) fn spans_kept_slots(self, live: usize, heaps: usize) -> usize {
-        let [least, most] = SPANS_KEPT_SLOTS;
+    /// Whether freed spans are kept whole for their length.
+    pub(crate) fn keeps_spans(self) -> bool {
+        self.waits() || !self.classes_share()
+    }
+
+    /// Slots of freed spans that one heap keeps whole for their length, and its shelf, beside `live` bytes of live blocks, where so
+    /// many heaps have a thread: none, or more than the longest has. If there is one, nobody would come to its shelf.
+    pub(crate) fn spans_kept_slots(self, live: usize, heaps: usize) -> [usize; 2] {
+        let [least, least_of_few, most] = SPANS_KEPT_SLOTS;
+        let heaps = heaps.max(1);
+        let least = (least_of_few * SPAN_SHELVES / heaps).clamp(least, least_of_few);
+        let kept = (live / heaps / SPANS_KEPT_PART / SLOT_SIZE).clamp(least, most);
         match self {
-            Retention::NeverShrink => usize::MAX,
-            Retention::KeepArenas | Retention::ReturnArenas => 0,
-            Retention::ReturnPools | Retention::ReturnPages => {
-                let least = least * heaps.clamp(1, SPANS_KEPT_HEAPS);
-                let live = live / heaps.clamp(1, SPAN_SHELVES);
-                (live / SPANS_KEPT_PART / SLOT_SIZE).clamp(least, most)
-            }
+            Retention::NeverShrink => [kept, usize::MAX],
+            Retention::KeepArenas | Retention::ReturnArenas => [0, 0],
+            _ if heaps == 1 => [kept, 0],
+            Retention::ReturnPools | Retention::ReturnPages => [kept / 2, kept / 2],
         }
     }
 
@@ -179,14 +184,19 @@ mod tests {
     #[test]
     fn spans_are_kept_where_memory_waits_and_more_where_more_is_live() {
         let longest = SPAN_MAX / SLOT_SIZE;
-        for (rung, heaps) in Retention::ALL.into_iter().flat_map(|rung| [(rung, 0), (rung, 1000)]) {
+        for (rung, heaps) in Retention::ALL.into_iter().flat_map(|rung| [(rung, 0), (rung, 999)]) {
             let kept = [0, 1 << 30, 1 << 40].map(|live| rung.spans_kept_slots(live, heaps));
-            assert_eq!(kept[0] > 0, rung.waits() || !rung.classes_share());
-            assert!(kept.iter().all(|&slots| slots == 0 || slots > longest));
-            assert_eq!(kept[0] < kept[2], rung.waits());
-            // Each of many keeps less of what is live, and each of few no less than one alone.
-            assert!(rung.spans_kept_slots(1 << 28, heaps) <= rung.spans_kept_slots(1 << 28, 1));
-            assert!(rung.spans_kept_slots(0, heaps) >= rung.spans_kept_slots(0, 1));
+            let all = kept.map(|[own, shelf]| own.saturating_add(shelf));
+            assert_eq!(all[0] > 0, rung.keeps_spans());
+            assert!(kept.iter().flatten().all(|&slots| slots == 0 || slots > longest));
+            assert_eq!(all[0] < all[2], rung.waits());
+            // Each of many keeps less, and each of few no less than one alone.
+            let sum = |live, heaps| {
+                let [own, shelf] = rung.spans_kept_slots(live, heaps);
+                own.saturating_add(shelf)
+            };
+            assert!(sum(1 << 28, 1000) <= sum(1 << 28, 8));
+            assert_eq!(sum(0, 8), sum(0, 1));
         }
     }
 

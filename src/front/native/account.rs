@@ -14,7 +14,7 @@ use crate::heap::large;
 use crate::heap::limit;
 use crate::heap::registry::REGISTRY;
 use crate::heap::thread_heap::ThreadHeap;
-use crate::heap::{local, span, sweep};
+use crate::heap::{local, sweep};
 use crate::mem::arena::Arena;
 use crate::mem::arena_set::ARENAS;
 use crate::mem::pool::{Pool, State};
@@ -80,7 +80,6 @@ pub fn settle_own() -> &'static ThreadHeap {
     if !own.is_nobody() {
         own.settle_all();
     }
-    span::settle();
     own
 }
 

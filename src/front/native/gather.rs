@@ -5,7 +5,7 @@
 use super::account::settle_own;
 use crate::base::class::SizeClass;
 use crate::front::stats::{ClassStats, Stats};
-use crate::heap::{config, large, ledger, limit};
+use crate::heap::{config, large, ledger, limit, span};
 use crate::mem::arena_set::ARENAS;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sys::{self, huge, purge};
@@ -33,14 +33,16 @@ pub fn stats() -> Stats {
     let (pages_purged, pages_refaulted) = ledger::purged_and_refaulted();
     let (mapped_bytes, mapped_bytes_peak) = sys::mapped_bytes();
     let told = limit::told();
+    let (blocks, bytes) = span::unpublished();
+    let live_bytes = ledger::LIVE_BYTES.now_with(bytes);
     Stats {
-        live_bytes: ledger::LIVE_BYTES.now(),
-        live_bytes_peak: ledger::LIVE_BYTES.peak(),
+        live_bytes,
+        live_bytes_peak: ledger::LIVE_BYTES.peak().max(live_bytes),
         mapped_bytes,
         mapped_bytes_peak,
         free_bytes: classes.iter().map(|class| class.blocks_free * class.block_size).sum(),
-        large_blocks: ledger::LARGE_BLOCKS.now(),
-        large_bytes: ledger::LARGE_BYTES.now(),
+        large_blocks: ledger::LARGE_BLOCKS.now_with(blocks),
+        large_bytes: ledger::LARGE_BYTES.now_with(bytes),
         large_kept_bytes: large::idle_bytes(),
         arenas,
         arenas_peak,
