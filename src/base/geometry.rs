@@ -106,6 +106,8 @@ pub const SPANS_KEPT_PART: usize = 16;
 pub const SPAN_SHELVES: usize = 16;
 /// Kept spans that a sweep gives back at a time, while it has the heap. 1 to 64: its owner may wait so long.
 pub const SPANS_A_STEP: usize = 16;
+/// Spans whose slots are given back under one hold of the arenas' lock. 1 to 16: others spin for it no longer than for so many.
+pub const SPANS_AT_ONCE: usize = 4;
 /// Shelves of other threads that a request looks at, of those that have as much, when its own has none. 0 to all.
 pub const SHELVES_TRIED: usize = 2;
 /// What a kept span may be longer than is asked for, one part in so many: as much as blocks are rounded by at the most.

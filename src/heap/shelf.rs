@@ -52,15 +52,24 @@ impl Shelf {
         Some(Held { spans: &self.spans, _lock: self.lock.try_lock()? })
     }
 
-    /// Takes a span from here, or from another shelf where it is to be had without waiting.
-    pub fn take(&'static self, wanted: &Wanted) -> Option<&'static Pool> {
+    /// Takes a span from here, or from another shelf where it is to be had without waiting. `then` may take others.
+    pub fn take(
+        &'static self,
+        wanted: &Wanted,
+        then: impl Fn(&KeptSpans),
+    ) -> Option<&'static Pool> {
+        let take = |shelf: Held| {
+            let span = shelf.spans.take(wanted)?;
+            then(shelf.spans);
+            Some(span)
+        };
         let has_some = |shelf: &&'static Shelf| shelf.slots() >= wanted.slots;
-        let own = Some(self).filter(has_some);
+        let first = Some(self).filter(has_some);
         // Others may put one there: then this request is served as if it had come first.
-        own.and_then(|shelf| shelf.lock().spans.take(wanted)).or_else(|| {
+        first.and_then(|shelf| take(shelf.lock())).or_else(|| {
             let others = SHELVES.iter().filter(|shelf| !core::ptr::eq(*shelf, self));
             let mut held = others.filter(has_some).filter_map(Shelf::try_lock).take(SHELVES_TRIED);
-            held.find_map(|shelf| shelf.spans.take(wanted))
+            held.find_map(take)
         })
     }
 }

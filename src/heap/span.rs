@@ -12,10 +12,12 @@ use super::sweep::{Age, Swept};
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger, limit, local, registry, sweeper, watch};
 use crate::base::geometry::{
-    SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPAN_ROOM_PART, SPANS_A_STEP, SPANS_KEPT_ANYWAY,
+    SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPAN_ROOM_PART, SPANS_A_STEP, SPANS_AT_ONCE,
+    SPANS_KEPT_ANYWAY,
 };
 use crate::mem::arena::Taken;
-use crate::mem::arena_set::{ARENAS, ArenaSet};
+use crate::mem::arena_set::{ARENAS, ArenaSet, Vacated};
+
 use crate::mem::pool::Pool;
 
 /// Whether a request is one for a span, given that it is none for a pool.
@@ -82,12 +84,12 @@ fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bo
         Some(heap) => {
             let _inside = heap.enter();
             let own = heap.spans.kept.take(&wanted);
-            let span = own.or_else(|| Shelf::of(heap.number.get()).take(&wanted))?;
+            let span = own.or_else(|| take_shelved(heap, &wanted))?;
             heap.spans.count(1, size as isize);
             span
         }
         None => {
-            let span = Shelf::of(0).take(&wanted)?;
+            let span = Shelf::of(0).take(&wanted, |_| ())?;
             ledger::add_large(1, size as isize);
             span
         }
@@ -95,6 +97,24 @@ fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bo
     span.resize_span(span.span_slots(), size);
     watch::count_large(1, size as isize);
     Some((span.start(), false))
+}
+
+/// Takes a span from a shelf, and a few others that lie there: who wanted one will want another, and then need not come there.
+/// For the owner.
+#[cold]
+#[inline(never)]
+fn take_shelved(heap: &ThreadHeap, wanted: &Wanted) -> Option<&'static Pool> {
+    let own = &heap.spans;
+    if own.kept_max.get() == 0 {
+        own.kept_max.set(kept_max()[0]);
+    }
+    Shelf::of(heap.number.get()).take(wanted, |shelf| {
+        while own.kept.slots() < own.kept_max.get() / 4
+            && let Some(span) = shelf.take_over(0)
+        {
+            own.kept.put(span);
+        }
+    })
 }
 
 /// Takes a span back.
@@ -201,9 +221,9 @@ fn give_each(mut next: impl FnMut() -> Option<&'static Pool>, age: Age) -> Given
         span.close();
         // SAFETY: the slots were taken for the span, which nobody uses.
         let vacated = unsafe { give(&mut arenas, start, slots, empty_kept) };
-        if let Some(arena) = vacated {
+        if vacated.is_some() || given.spans.is_multiple_of(SPANS_AT_ONCE) {
             drop(arenas);
-            given.bytes += arena.unmap();
+            given.bytes += vacated.map_or(0, Vacated::unmap);
             arenas = ARENAS.lock();
         }
     }
