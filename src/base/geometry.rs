@@ -58,6 +58,10 @@ pub const INLINE_MAX: usize = 1 << 10;
 /// it, direct mappings.
 pub const SPAN_MAX: usize = 512 << 10;
 
+/// Lengths of spans to a doubling of it. 4 to 16: with more, a freed one is seldom of the length that is wanted; with fewer, more
+/// than an eighth of a span is lost to rounding.
+pub const SPAN_LENGTHS_A_DOUBLING: usize = 8;
+
 /// The largest alignment that a span can have, bytes. Above it, direct mappings.
 pub const SPAN_ALIGN_MAX: usize = 64 << 10;
 
@@ -110,8 +114,6 @@ pub const SPANS_A_STEP: usize = 16;
 pub const SPANS_AT_ONCE: usize = 4;
 /// Shelves of other threads that a request looks at, of those that have as much, when its own has none. 0 to all.
 pub const SHELVES_TRIED: usize = 2;
-/// What a kept span may be longer than is asked for, one part in so many: as much as blocks are rounded by at the most.
-pub const SPAN_ROOM_PART: usize = 8;
 /// Requested bytes of spans up to which a shelf counts what is live by itself. 0 to 1 MiB: less has threads write to the same
 /// cache lines, more makes the sums that policies go by less exact.
 pub const SPANS_UNPUBLISHED_BYTES: usize = 256 << 10;

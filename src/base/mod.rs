@@ -3,5 +3,6 @@
 pub mod class;
 pub mod flow;
 pub mod geometry;
+pub mod length;
 #[cfg(feature = "malloc")]
 pub mod malloc_class;

@@ -63,7 +63,7 @@ impl Shelf {
             then(shelf.spans);
             Some(span)
         };
-        let has_some = |shelf: &&'static Shelf| shelf.slots() >= wanted.slots;
+        let has_some = |shelf: &&'static Shelf| shelf.slots() >= wanted.length.slots();
         let first = Some(self).filter(has_some);
         // Others may put one there: then this request is served as if it had come first.
         first.and_then(|shelf| take(shelf.lock())).or_else(|| {

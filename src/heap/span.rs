@@ -12,9 +12,9 @@ use super::sweep::{Age, Swept};
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger, limit, local, registry, sweeper, watch};
 use crate::base::geometry::{
-    SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPAN_ROOM_PART, SPANS_A_STEP, SPANS_AT_ONCE,
-    SPANS_KEPT_ANYWAY,
+    SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPANS_A_STEP, SPANS_AT_ONCE, SPANS_KEPT_ANYWAY,
 };
+use crate::base::length::SpanLength;
 use crate::mem::arena::Taken;
 use crate::mem::arena_set::{ARENAS, ArenaSet, Vacated};
 
@@ -25,8 +25,8 @@ pub const fn fits(size: usize, align: usize) -> bool {
     size <= SPAN_MAX && align <= SPAN_ALIGN_MAX
 }
 
-fn slots_for(size: usize) -> usize {
-    size.div_ceil(SLOT_SIZE).max(1)
+fn length_for(size: usize) -> SpanLength {
+    SpanLength::of(size.div_ceil(SLOT_SIZE).max(1))
 }
 
 /// A span for `size` bytes at a multiple of `align`, and whether it is known to be zero. `None` if
@@ -37,9 +37,10 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
 
 /// As [`alloc`], with room to grow to `room` bytes where it is, as far as a span can.
 pub fn alloc_with_room(size: usize, align: usize, room: usize) -> Option<(NonNull<u8>, bool)> {
-    let slots = slots_for(size.max(room.min(SPAN_MAX)));
+    let length = length_for(size.max(room.min(SPAN_MAX)));
+    let slots = length.slots();
     limit::hand_out(slots * SLOT_SIZE, 0);
-    take_kept(slots, align, size).or_else(|| take(slots, align, size)).or_else(|| {
+    take_kept(length, align, size).or_else(|| take(slots, align, size)).or_else(|| {
         local::with(|heap| {
             let _inside = heap.enter();
             heap.give_back_kept()
@@ -77,9 +78,8 @@ fn make_up_for(slots: usize) {
     }
 }
 
-fn take_kept(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
-    let room = if config::retention().classes_share() { slots / SPAN_ROOM_PART } else { 0 };
-    let wanted = Wanted { slots, most: slots + room, align };
+fn take_kept(length: SpanLength, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
+    let wanted = Wanted { length, longer_too: config::retention().classes_share(), align };
     let span = match local::held() {
         Some(heap) => {
             let _inside = heap.enter();
@@ -237,7 +237,7 @@ fn give_each(mut next: impl FnMut() -> Option<&'static Pool>, age: Age) -> Given
 /// `start` is a span of [`alloc`]'s, the caller's, and `size` is one that a span can have.
 pub unsafe fn resize(start: NonNull<u8>, size: usize) -> bool {
     let span = record(start);
-    let (from, to) = (span.span_slots(), slots_for(size));
+    let (from, to) = (span.span_slots(), length_for(size).slots());
     let before = span.requested().unwrap_or(0);
     // A span that may serve no other class keeps its tail, and one that grows what room it has.
     let shares = config::retention().classes_share();

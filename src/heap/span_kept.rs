@@ -10,27 +10,26 @@
 
 use super::bin::PoolList;
 use super::ledger;
-use crate::base::geometry::{SLOT_SIZE, SPAN_MAX, SPANS_UNPUBLISHED_BYTES};
+use crate::base::geometry::SPANS_UNPUBLISHED_BYTES;
+use crate::base::length::SpanLength;
 use crate::mem::pool::Pool;
 use crate::sync::word::WordSize;
 
-const LENGTHS: usize = SPAN_MAX / SLOT_SIZE;
-
 /// See the module. Only who has the heap, or the shelf's lock, calls what changes it.
 pub struct KeptSpans {
-    /// By length, that of one slot first; the last freed first.
-    lists: [PoolList; LENGTHS],
+    /// By length, the shortest first; the last freed first.
+    lists: [PoolList; SpanLength::COUNT],
     /// Slots of all of them.
     slots: WordSize,
-    /// The length from which on the next span is let go when there are too many: of one length after the other, as a
+    /// The list from which on the next span is let go when there are too many: of one length after the other, as a
     /// length that is seldom asked for would stay else.
     hand: WordSize,
 }
 
-/// What span is wanted: any of `slots` to `most` slots that starts at a multiple of `align` bytes.
+/// What span is wanted: of this length, or of the next one where `longer_too`, and at a multiple of `align` bytes.
 pub struct Wanted {
-    pub slots: usize,
-    pub most: usize,
+    pub length: SpanLength,
+    pub longer_too: bool,
     pub align: usize,
 }
 
@@ -38,7 +37,7 @@ impl KeptSpans {
     /// All bits zero.
     pub const fn new() -> Self {
         Self {
-            lists: [const { PoolList::new() }; LENGTHS],
+            lists: [const { PoolList::new() }; SpanLength::COUNT],
             slots: WordSize::new(0),
             hand: WordSize::new(0),
         }
@@ -52,7 +51,7 @@ impl KeptSpans {
     /// Keeps a span. Slots of all that are kept then.
     pub fn put(&self, span: &'static Pool) -> usize {
         let slots = span.span_slots();
-        self.lists[slots - 1].push_front(span);
+        self.list_of(span).push_front(span);
         let kept = self.slots.get() + slots;
         self.slots.set(kept);
         kept
@@ -60,13 +59,15 @@ impl KeptSpans {
 
     /// Takes the last freed span of the shortest length that suits.
     pub fn take(&self, wanted: &Wanted) -> Option<&'static Pool> {
-        if self.slots.get() < wanted.slots {
+        if self.slots.get() < wanted.length.slots() {
             return None;
         }
         let suits = |span: &&Pool| span.start().addr().get().is_multiple_of(wanted.align);
-        let lists = &self.lists[wanted.slots - 1..wanted.most.min(LENGTHS)];
-        let span = lists.iter().find_map(|list| list.iter().find(suits))?;
-        self.remove(span);
+        let first = wanted.length.index();
+        let last = (first + usize::from(wanted.longer_too)).min(SpanLength::COUNT - 1);
+        let mut lists = self.lists[first..=last].iter();
+        let (list, span) = lists.find_map(|list| Some((list, list.iter().find(suits)?)))?;
+        self.remove(list, span);
         Some(span)
     }
 
@@ -77,8 +78,8 @@ impl KeptSpans {
         }
         let (before, behind) = self.lists.split_at(self.hand.get());
         let oldest = behind.iter().chain(before).find_map(PoolList::last)?;
-        self.hand.set(oldest.span_slots() % LENGTHS);
-        self.remove(oldest);
+        self.hand.set((length_of(oldest).index() + 1) % SpanLength::COUNT);
+        self.remove(self.list_of(oldest), oldest);
         Some(oldest)
     }
 
@@ -86,7 +87,7 @@ impl KeptSpans {
     pub fn take_seen(&self) -> Option<&'static Pool> {
         let lists = self.lists.iter();
         let seen = lists.filter_map(PoolList::last).find(|span| span.is_seen())?;
-        self.remove(seen);
+        self.remove(self.list_of(seen), seen);
         Some(seen)
     }
 
@@ -107,12 +108,19 @@ impl KeptSpans {
         self.slots.set(0);
     }
 
-    fn remove(&self, span: &'static Pool) {
-        let slots = span.span_slots();
+    fn remove(&self, list: &PoolList, span: &'static Pool) {
         span.forget_seen();
-        self.lists[slots - 1].remove(span);
-        self.slots.set(self.slots.get() - slots);
+        list.remove(span);
+        self.slots.set(self.slots.get() - span.span_slots());
     }
+
+    fn list_of(&self, span: &Pool) -> &PoolList {
+        &self.lists[length_of(span).index()]
+    }
+}
+
+fn length_of(span: &Pool) -> SpanLength {
+    SpanLength::of(span.span_slots())
 }
 
 /// The spans of one heap: those that it keeps, and how many its thread took and gave back.
