@@ -2,6 +2,7 @@
 //
 //     patterns NAME THREADS
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,6 +28,14 @@ static void *touched(size_t bytes) {
     if (block == NULL) abort();
     for (size_t at = 0; at < bytes; at += 4096) block[at] = 1;
     block[bytes - 1] = 1;
+    return block;
+}
+
+// The first byte.
+static void *begun(size_t bytes) {
+    char *block = malloc(bytes);
+    if (block == NULL) abort();
+    block[0] = 1;
     return block;
 }
 
@@ -228,15 +237,33 @@ static void batches(void) {
 }
 
 // `count` blocks, a random one of which is replaced at a time.
-static void replace(size_t count, size_t least, size_t most, int turns) {
+static void replace(size_t count, size_t least, size_t most, int turns, void *(*made)(size_t)) {
     uint64_t state = 9;
     void **blocks = calloc(count, sizeof *blocks);
     for (int turn = 0; turn < turns; turn++) {
         size_t place = next_random(&state) % count;
         free(blocks[place]);
-        blocks[place] = touched(least + next_random(&state) % (most - least));
+        blocks[place] = made(least + next_random(&state) % (most - least));
     }
     free_all(blocks, count);
+}
+
+// Buffers of 33 to 128 KB that one thread of each two makes, and the other drops.
+enum { PASSED = 64 };
+static _Atomic(void *) passed[32][PASSED];
+
+static void *one_of_two(void *seed) {
+    enum { TURNS = 200000 };
+    int number = (int)(uintptr_t)seed - 1, makes = number % 2 == 0;
+    uint64_t state = number * 31 + 5;
+    for (int turn = 0; turn < TURNS; turn++) {
+        _Atomic(void *) *place = &passed[number / 2][turn % PASSED];
+        void *buffer = makes ? touched(33000 + next_random(&state) % 95000) : NULL;
+        while ((atomic_load(place) != NULL) == makes) sched_yield();
+        buffer = atomic_exchange(place, buffer);
+        if (!makes) free(buffer);
+    }
+    return NULL;
 }
 
 // What a thread of a service does: buffers of 32 to 256 KiB, 40 of them at a time, filled and dropped at random.
@@ -253,15 +280,18 @@ static void *requests_of(void *seed) {
     return NULL;
 }
 
-static void pairs(void) { replace(1, 16, 64, 20000000); }
-static void alike(void) { replace(1000, 64, 65, 20000000); }
-static void small(void) { replace(10000, 16, 256, 10000000); }
-static void mixed(void) { replace(10000, 16, 1024, 10000000); }
-static void middle(void) { replace(300, 8000, 64000, 3000000); }
-static void spans(void) { replace(300, 60000, 600000, 300000); }
+static void pairs(void) { replace(1, 16, 64, 20000000, touched); }
+static void alike(void) { replace(1000, 64, 65, 20000000, touched); }
+static void small(void) { replace(10000, 16, 256, 10000000, touched); }
+static void mixed(void) { replace(10000, 16, 1024, 10000000, touched); }
+static void middle(void) { replace(300, 8000, 64000, 3000000, touched); }
+static void spans(void) { replace(300, 60000, 600000, 300000, touched); }
+static void sparse(void) { replace(300, 33000, 500000, 2000000, begun); }
+static void sparse_small(void) { replace(1000, 1000, 128000, 3000000, begun); }
 static void sizes(void) { on_threads(sizes_of, NULL); }
 static void table(void) { on_threads(table_of, NULL); }
 static void neighbours(void) { on_threads(neighbour_of, NULL); }
+static void passing(void) { on_threads(one_of_two, NULL); }
 static void requests(void) { on_threads(requests_of, NULL); }
 static void short_threads(void) { for (int round = 0; round < 20; round++) on_threads(short_thread, NULL); }
 
@@ -273,7 +303,7 @@ static const struct {
     {"sizes", sizes},       {"table", table},     {"batches", batches},             {"neighbours", neighbours},
     {"short-threads", short_threads}, {"generations", generations}, {"middle", middle}, {"spans", spans},
     {"requests", requests}, {"pairs", pairs},     {"alike", alike},                 {"small", small},
-    {"mixed", mixed},
+    {"mixed", mixed},       {"sparse", sparse},     {"sparse-small", sparse_small}, {"passed", passing},
 };
 
 int main(int count, char **arguments) {

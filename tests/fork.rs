@@ -24,7 +24,7 @@ use heir::{
     End, LENGTHS, assert_exact, assert_intact, assert_sound, forked, forked_and_returned, live_on,
     load,
 };
-use highwater::{Highwater, Retention};
+use highwater::{Highwater, MapKind, Retention};
 
 #[global_allocator]
 static GLOBAL: Highwater = Highwater::new();
@@ -345,6 +345,43 @@ fn children_end_in_every_way_while_eight_threads_allocate() {
 }
 
 /// Who has nothing but large blocks has no heap.
+#[test]
+fn spans_that_another_thread_keeps_count_as_used_in_the_child() {
+    /// Spans that nobody uses, and the slots of those that somebody does.
+    fn spans() -> (usize, usize) {
+        let map = highwater::map();
+        let spans = map.arenas().flat_map(|arena| arena.places());
+        let spans: Vec<_> = spans.filter(|place| place.kind == MapKind::Span).collect();
+        let slots =
+            spans.iter().filter(|span| span.blocks_used > 0).map(|span| span.slots as usize);
+        (spans.iter().filter(|span| span.blocks_used == 0).count(), slots.sum())
+    }
+    alone(|| {
+        let (kept, over) = (Barrier::new(2), Barrier::new(2));
+        // What this thread keeps it keeps in the child too.
+        drop(vec![1u8; 50_000]);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                drop([1u8; 8].map(|byte| vec![byte; 100_000]));
+                kept.wait();
+                over.wait();
+            });
+            kept.wait();
+            let (unused, used) = spans();
+            let large = highwater::stats().large_blocks;
+            assert_eq!(unused, 9);
+            forked(End::AtOnce, || {
+                assert_eq!(spans(), (1, used + 8 * 26));
+                assert_eq!(highwater::stats().large_blocks, large + 8);
+                assert_sound();
+                live_on(load(1, 100), 1);
+            });
+            assert_eq!(spans(), (unused, used));
+            over.wait();
+        });
+    });
+}
+
 #[test]
 fn a_thread_without_a_heap_that_maps_at_the_moment_of_a_fork_does_no_harm() {
     alone(|| {

@@ -6,7 +6,7 @@
 //! under a lock is sound, because the forking thread holds every lock. The lists of other threads'
 //! heaps are not: in the child, all blocks of their pools count as used. So a free block of another
 //! thread's pool is lost to the child (it costs nothing until it is written to), and a used one can
-//! be freed there as ever. The forking thread's own heap goes on as it was, but for remote frees
+//! be freed there as ever; and so with their spans. The forking thread's own heap goes on as it was, but for remote frees
 //! that were on their way to it.
 
 use super::registry::{REGISTRY, Registry};
