@@ -96,17 +96,14 @@ pub const LARGE_KEPT_BYTES: usize = 1 << 20;
 /// are live: a burst that comes again within the delay finds its mappings.
 pub const LARGE_KEPT_BYTES_YOUNG: usize = 64 << 20;
 
-/// Slots of freed spans that, on the rungs that wait, a heap and its shelf keep whole for the next request of their length, until
-/// they are old: the least of one of very many heaps, the least of one of few, and the most. 256 to 16384: more finds one more
-/// often, and less serves others meanwhile. With 4 MiB, a thread with a few dozen buffers of random lengths finds one nine
-/// times in ten; of a hundred heaps that each keep so much, most do for nothing.
-pub const SPANS_KEPT_SLOTS: [usize; 3] = [512, 1024, 4096];
+/// Slots of freed spans that, on the rungs that wait, a heap keeps whole for the next request of their length, until
+/// they are old: at least and at most, and between them the geometric mean of the least and of what is live. Where random ones of N
+/// spans are replaced, what is free of each length goes up and down by the root of their number. 64 to 1024, 1024 to 16384: more finds one more
+/// often; less serves others meanwhile, from memory that is in the caches still.
+pub const SPANS_KEPT_SLOTS: [usize; 2] = [256, 4096];
 /// Of those, slots that a heap keeps though other memory becomes resident. 0 to 1024: what is kept beyond serves that first.
 pub const SPANS_KEPT_ANYWAY: usize = 256;
-/// Between the two, the share of what is live: one part in so many. Where random ones of so many hundred spans are replaced, as
-/// much is free at any time as to find one of the wanted length.
-pub const SPANS_KEPT_PART: usize = 16;
-/// Shelves that they lie on, each with a lock. 1 to 64: fewer make threads wait for each other, more keep what others want.
+/// Shelves that what is too many lies on, each with a lock. 1 to 64: fewer make threads wait for each other, more keep what others want.
 pub const SPAN_SHELVES: usize = 16;
 /// Kept spans that a sweep gives back at a time, while it has the heap. 1 to 64: its owner may wait so long.
 pub const SPANS_A_STEP: usize = 16;
@@ -114,7 +111,7 @@ pub const SPANS_A_STEP: usize = 16;
 pub const SPANS_AT_ONCE: usize = 4;
 /// Shelves of other threads that a request looks at, of those that have as much, when its own has none. 0 to all.
 pub const SHELVES_TRIED: usize = 2;
-/// Requested bytes of spans up to which a shelf counts what is live by itself. 0 to 1 MiB: less has threads write to the same
+/// Requested bytes of spans up to which a heap counts what is live by itself. 0 to 1 MiB: less has threads write to the same
 /// cache lines, more makes the sums that policies go by less exact.
 pub const SPANS_UNPUBLISHED_BYTES: usize = 256 << 10;
 
