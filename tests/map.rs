@@ -266,6 +266,27 @@ fn what_a_thread_keeps_no_longer_serves_another_one() {
 }
 
 #[test]
+fn what_grows_takes_kept_spans_but_for_a_mebibyte_and_none_where_classes_do_not_share() {
+    alone_with(&[NO_SWEEPER], || {
+        // Last the one that lets nothing go.
+        for rung in [Retention::ReturnPages, Retention::NeverShrink] {
+            highwater::set_retention(rung);
+            // So much is live that all are kept.
+            let live = blocks(4000, |_| 100_000);
+            drop(blocks(40, |_| 100_000));
+            let before = slots_kept();
+            assert!(before >= 40 * 26, "{rung:?}: {before} slots kept");
+            let longer = blocks(20, |_| 400_000);
+            let kept = slots_kept();
+            let left = if rung == Retention::NeverShrink { before } else { 256 };
+            assert!((left - 25..=left).contains(&kept), "{rung:?}: {kept} of {before} slots kept");
+            drop((live, longer));
+            highwater::trim();
+        }
+    });
+}
+
+#[test]
 fn an_outgrown_span_serves_others_only_where_classes_share() {
     alone_with(&[NO_SWEEPER], || {
         for (rung, kept) in [(Retention::ReturnPages, 0), (Retention::NeverShrink, 26)] {

@@ -72,7 +72,7 @@ fn grew(taken: &Taken) {
 /// Gives kept spans up for `slots` that became resident: they are of other lengths than are wanted now.
 fn make_up_for(slots: usize) {
     let heap = local::own();
-    if slots > 0 && heap.spans.kept.slots() > SPANS_KEPT_ANYWAY {
+    if slots > 0 && !heap.is_nobody() {
         let _inside = heap.enter();
         heap.give_up_spans(slots);
     }
@@ -316,10 +316,14 @@ impl ThreadHeap {
         (Swept { bytes: given.bytes, young: is_all && self.spans.kept.see() }, is_all)
     }
 
-    /// Gives kept spans of at least `slots` slots up, which serve others then, but for a few. For who has the heap.
+    /// Gives kept spans of at least `slots` slots up, which serve others then, but for a few; none where classes do not share.
+    /// For who has the heap.
     pub fn give_up_spans(&self, slots: usize) {
-        let left = self.spans.kept.slots().saturating_sub(slots).max(SPANS_KEPT_ANYWAY);
-        give_each(|| self.spans.kept.take_over(left), Age::Any);
+        let kept = self.spans.kept.slots();
+        if kept > SPANS_KEPT_ANYWAY && config::retention().classes_share() {
+            let left = kept.saturating_sub(slots).max(SPANS_KEPT_ANYWAY);
+            give_each(|| self.spans.kept.take_over(left), Age::Any);
+        }
     }
 
     /// Lets all spans of the heap go, and of its shelf: its thread ends, and the next one may want others. For who has the heap.

@@ -15,7 +15,7 @@ use super::thread_heap::ThreadHeap;
 use super::{config, large, large_return, ledger, local};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{
-    RETURN_AFTER_MS, SLOT_SIZE, SPANS_KEPT_ANYWAY, STEP_PAGES, SURPLUS_LEAST_PAGES, SURPLUS_SLOTS,
+    RETURN_AFTER_MS, SLOT_SIZE, STEP_PAGES, SURPLUS_LEAST_PAGES, SURPLUS_SLOTS,
     SURPLUS_SLOTS_BEHIND,
 };
 use crate::mem::arena;
@@ -238,9 +238,7 @@ impl ThreadHeap {
         self.grown.set(grown as u32);
         if grown >= SURPLUS_SLOTS {
             self.grown.set(0);
-            if self.spans.kept.slots() > SPANS_KEPT_ANYWAY && config::retention().waits() {
-                self.give_up_spans(grown);
-            }
+            self.give_up_spans(grown);
             if is_on() {
                 give_back(Event::Grown(pages_in(grown * SLOT_SIZE)), Some(self));
             }
