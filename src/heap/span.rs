@@ -3,6 +3,7 @@
 //! A span grows in place if the slots behind it are free, and shrinks in place. A freed one may be kept for the next
 //! request of its length (`span_kept.rs`).
 
+use core::iter;
 use core::ptr::NonNull;
 
 use super::shelf::{SHELVES, Shelf};
@@ -212,14 +213,16 @@ fn give_each(mut next: impl FnMut() -> Option<&'static Pool>, age: Age) -> Given
     let mut given = Given::default();
     let empty_kept = config::retention().arenas_empty_kept();
     let give = if age == Age::Old { ArenaSet::give_old } else { ArenaSet::give };
+    // A thread that ends, or a sweep, mostly finds none.
+    let Some(first) = next() else { return given };
     let mut arenas = ARENAS.lock();
-    while let Some(span) = next() {
+    for span in iter::once(first).chain(iter::from_fn(next)) {
         let (start, slots) = (span.start(), span.span_slots());
         surplus::gave_up(Taker::Span, slots * SLOT_SIZE);
         given.spans += 1;
         given.slots += slots;
         span.close();
-        // SAFETY: the slots were taken for the span, which nobody uses.
+        // SAFETY: the slots were taken for the span; `next` gives what was kept, or was just freed: nobody uses it.
         let vacated = unsafe { give(&mut arenas, start, slots, empty_kept) };
         if vacated.is_some() || given.spans.is_multiple_of(SPANS_AT_ONCE) {
             drop(arenas);
