@@ -58,9 +58,14 @@ fn a_pool_may_be_freed_to_for_ever_while_it_is_current() {
         for size in [16, 64, 500, 9000] {
             // SAFETY: freed below, once.
             let kept = black_box(unsafe { libc::malloc(size) });
-            for _ in 0..200_000 {
+            for _ in 0..100_000 {
                 // SAFETY: freed at once, once.
                 unsafe { libc::free(black_box(libc::malloc(size))) };
+                // SAFETY: as above, the later one last.
+                unsafe {
+                    let blocks = black_box([libc::malloc(size), libc::malloc(size)]);
+                    blocks.map(|block| libc::free(block));
+                }
             }
             assert!(live() - before >= size, "what is kept of {size}");
             // SAFETY: allocated above.
@@ -69,6 +74,48 @@ fn a_pool_may_be_freed_to_for_ever_while_it_is_current() {
         }
         let explained = highwater::explain();
         assert_eq!(explained.sum(), explained.mapped);
+    });
+}
+
+#[test]
+fn what_was_allocated_last_is_taken_back_wherever_its_pool_has_got_to() {
+    alone(|| {
+        let before = live();
+        for size in [24, 100, 1000, 20_000] {
+            // Nothing, one block of another class, more of its own than a pool has, and blocks that are freed again.
+            for (other, count) in [(size, 0), (48, 1), (size, 3000), (48, 3000)] {
+                // SAFETY: freed below, once.
+                let block = black_box(unsafe { libc::malloc(size) });
+                let rust: Vec<_> = (0..count).map(|_| Vec::<u8>::with_capacity(other)).collect();
+                assert!(live() - before >= size + count * other, "{size} {other} {count}");
+                drop(rust);
+                // SAFETY: allocated above.
+                unsafe { libc::free(block) };
+                assert_eq!(live(), before, "{size} {other} {count}");
+            }
+        }
+    });
+}
+
+#[test]
+fn null_is_nothing_also_before_a_thread_allocates_and_after_it_freed() {
+    alone(|| {
+        let frees = || {
+            // SAFETY: null is nothing; the block is freed once.
+            unsafe {
+                libc::free(std::ptr::null_mut());
+                libc::free(black_box(libc::malloc(100)));
+                libc::free(std::ptr::null_mut());
+            }
+        };
+        frees();
+        std::thread::spawn(frees).join().unwrap();
+        // What the first thread of a process leaves behind is there by now.
+        let before = live();
+        std::thread::spawn(frees).join().unwrap();
+        frees();
+        assert_eq!(live(), before);
+        assert_eq!(highwater::stats().stray_frees, 0);
     });
 }
 

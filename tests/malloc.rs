@@ -239,6 +239,7 @@ const CHECKED: &[(&str, &str)] = &[
     ("small-twice", "freed already"),
     ("small-twice-elsewhere", "freed already"),
     ("small-twice-by-another", "freed already"),
+    ("latest-twice-by-another", "freed already"),
     ("never", "never allocated"),
 ];
 
@@ -253,6 +254,7 @@ const HARDENED: &[(&str, &str)] = &[
     ("small-twice", "double free: 0x"),
     ("small-twice-elsewhere", "double free: 0x"),
     ("small-twice-by-another", "double free: 0x"),
+    ("latest-twice-by-another", "double free: 0x"),
     ("never", "never handed out among blocks of 112 bytes"),
     ("overflow", "a block of 112 bytes"),
     ("after-free", "a free block of 112 bytes"),

@@ -51,6 +51,13 @@ impl InHand {
         compiler_fence(SeqCst);
     }
 
+    /// The index of the class that is in hand, or was last; no class's if none was. For the owner.
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
+    #[inline(always)]
+    pub fn class(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
     /// Whether `class` is in hand, or was last. If not, all that the fast path did to it is visible.
     pub fn has(&self, class: usize) -> bool {
         self.0.load(Acquire) == class && !planted("hand_not_looked_at")

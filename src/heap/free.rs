@@ -73,7 +73,12 @@ impl ThreadHeap {
 
     /// Puts a block that its user gave up onto the current list if it lies in the current pool.
     #[inline(always)]
-    fn push_current(&self, block: NonNull<u8>, class: SizeClass, pool_size: usize) -> bool {
+    pub(super) fn push_current(
+        &self,
+        block: NonNull<u8>,
+        class: SizeClass,
+        pool_size: usize,
+    ) -> bool {
         let (current, address) = (self.current(class), block.addr().get());
         if !current.holds(&self.in_hand, class.index(), address, pool_size) {
             return false;

@@ -8,6 +8,14 @@ static void *frees(void *block) {
     return NULL;
 }
 
+static pthread_barrier_t passed;
+static char *passing;
+
+static void *frees_what_is_passed(void *unused) {
+    pthread_barrier_wait(&passed);
+    return frees(passing);
+}
+
 int main(int count, char **arguments) {
     NEED(count == 2);
     const char *what = arguments[1];
@@ -48,6 +56,15 @@ int main(int count, char **arguments) {
         char *kept = hide(malloc(100));
         free(small);
         free(kept);
+    } else if (!strcmp(what, "latest-twice-by-another")) {
+        // Nothing is allocated between, so that it is what this thread would free next.
+        pthread_t thread;
+        NEED(pthread_barrier_init(&passed, NULL, 2) == 0);
+        NEED(pthread_create(&thread, NULL, frees_what_is_passed, NULL) == 0);
+        NEED(passing = hide(malloc(100)));
+        pthread_barrier_wait(&passed);
+        NEED(pthread_join(thread, NULL) == 0);
+        free(passing);
     } else if (!strcmp(what, "never")) {
         free(small + 100 * 112);
     } else if (!strcmp(what, "overflow")) {

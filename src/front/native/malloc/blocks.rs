@@ -9,6 +9,7 @@ use super::serve::{REQUEST_MAX, allocate_at, allocate_with_room, refill, refused
 use crate::base::class::SizeClass;
 use crate::base::geometry::SLOT_SIZE;
 use crate::base::malloc_class::MALLOC_ALIGN;
+use crate::heap::thread_heap::ThreadHeap;
 use crate::heap::{large, local, span};
 use crate::mem::arena_map;
 use crate::mem::block;
@@ -32,7 +33,7 @@ pub fn allocate(size: usize) -> *mut u8 {
     let Some(class) = SizeClass::malloced(size) else {
         return allocate_more(size);
     };
-    match local::heap().pop(class) {
+    match local::heap().pop_latest(class) {
         Some(block) => block.as_ptr(),
         None => refill(class),
     }
@@ -79,9 +80,29 @@ fn allocate_more(size: usize) -> *mut u8 {
 /// `block` is null, or one of this module's and nobody uses it any more, or no block of this allocator's.
 #[inline(always)]
 pub unsafe fn release(block: *mut u8) {
+    let heap = local::heap();
+    if heap.is_latest(block) {
+        // SAFETY: the caller's contract.
+        return unsafe { release_latest(block, heap) };
+    }
+    // SAFETY: the caller's contract.
+    unsafe { release_to(heap, block) };
+}
+
+/// Many a block is freed before the next is asked for: then nothing need be found out, and the next request need not wait for it.
+#[inline(never)]
+unsafe fn release_latest(block: *mut u8, heap: &'static ThreadHeap) {
+    if arena_map::is_checked() || !heap.push_latest(block) {
+        // SAFETY: the caller's contract.
+        unsafe { release_to(heap, block) };
+    }
+}
+
+#[inline(always)]
+unsafe fn release_to(heap: &'static ThreadHeap, block: *mut u8) {
     match trusted(block) {
         // SAFETY: the caller's contract.
-        Some(found) => unsafe { found.release() },
+        Some(found) => unsafe { found.release_to(heap) },
         // SAFETY: the caller's contract.
         None => unsafe { release_other(block) },
     }
@@ -95,16 +116,16 @@ struct Trusted {
 }
 
 impl Trusted {
-    /// Takes the block back.
+    /// Takes the block back, for the thread that has `heap`.
     ///
     /// # Safety
     ///
     /// Nobody uses it any more.
     #[inline(always)]
-    unsafe fn release(self) {
+    unsafe fn release_to(self, heap: &'static ThreadHeap) {
         let Trusted { block, class, pool } = self;
         // SAFETY: the caller's contract; the pool is of this class, and holds the block.
-        unsafe { local::heap().push_found(block, class, pool) };
+        unsafe { heap.push_found(block, class, pool) };
     }
 }
 
@@ -228,7 +249,7 @@ unsafe fn move_found(found: Trusted, size: usize) -> *mut u8 {
         // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
         unsafe {
             ptr::copy_nonoverlapping(block.as_ptr(), new, class.block_size().min(size));
-            found.release();
+            found.release_to(local::heap());
         }
     }
     new

@@ -21,7 +21,7 @@ pub fn allocate_with_room(size: usize, align: usize, room: usize) -> (*mut u8, b
         return (refused(), false);
     }
     if let Some(class) = SizeClass::of(size, align) {
-        let block = local::heap().pop(class);
+        let block = local::heap().pop_latest(class);
         return (block.map_or_else(|| refill(class), NonNull::as_ptr), false);
     }
     settings::read_environment_once();
