@@ -64,7 +64,7 @@ fn a_pool_may_be_freed_to_for_ever_while_it_is_current() {
                 // SAFETY: as above, the later one last.
                 unsafe {
                     let blocks = black_box([libc::malloc(size), libc::malloc(size)]);
-                    blocks.map(|block| libc::free(block));
+                    blocks.iter().for_each(|&block| libc::free(block));
                 }
             }
             assert!(live() - before >= size, "what is kept of {size}");

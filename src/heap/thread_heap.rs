@@ -142,7 +142,7 @@ impl ThreadHeap {
     }
 
     /// As [`ThreadHeap::pop`] for who will free the block by its address.
-    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
+    #[cfg(feature = "malloc")]
     #[inline(always)]
     pub fn pop_latest(&self, class: SizeClass) -> Option<NonNull<u8>> {
         let block = self.pop(class)?;

@@ -5,7 +5,7 @@
 use core::ptr::{self, NonNull};
 
 use super::check;
-use super::serve::{REQUEST_MAX, allocate_at, allocate_with_room, refill, refused};
+use super::serve::{REQUEST_MAX, allocate_at, allocate_of, allocate_with_room, refused};
 use crate::base::class::SizeClass;
 use crate::base::geometry::SLOT_SIZE;
 use crate::base::malloc_class::MALLOC_ALIGN;
@@ -30,12 +30,9 @@ pub fn strays() -> u64 {
 /// A block of at least `size` bytes, also for 0, or null with the error number set.
 #[inline(always)]
 pub fn allocate(size: usize) -> *mut u8 {
-    let Some(class) = SizeClass::malloced(size) else {
-        return allocate_more(size);
-    };
-    match local::heap().pop_latest(class) {
-        Some(block) => block.as_ptr(),
-        None => refill(class),
+    match SizeClass::malloced(size) {
+        Some(class) => allocate_of(class),
+        None => allocate_more(size),
     }
 }
 
@@ -94,8 +91,16 @@ pub unsafe fn release(block: *mut u8) {
 unsafe fn release_latest(block: *mut u8, heap: &'static ThreadHeap) {
     if arena_map::is_checked() || !heap.push_latest(block) {
         // SAFETY: the caller's contract.
-        unsafe { release_to(heap, block) };
+        unsafe { release_after_all(block, heap) };
     }
+}
+
+/// What was allocated last must be found by its address all the same.
+#[cold]
+#[inline(never)]
+unsafe fn release_after_all(block: *mut u8, heap: &'static ThreadHeap) {
+    // SAFETY: the caller's contract.
+    unsafe { release_to(heap, block) };
 }
 
 #[inline(always)]

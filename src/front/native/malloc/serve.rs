@@ -16,14 +16,25 @@ pub fn allocate_at(size: usize, align: usize) -> (*mut u8, bool) {
 }
 
 /// As [`allocate_at`], with room to grow to `room` bytes where it is, if it is a span.
+#[inline(always)]
 pub fn allocate_with_room(size: usize, align: usize, room: usize) -> (*mut u8, bool) {
     if size > REQUEST_MAX {
         return (refused(), false);
     }
-    if let Some(class) = SizeClass::of(size, align) {
-        let block = local::heap().pop_latest(class);
-        return (block.map_or_else(|| refill(class), NonNull::as_ptr), false);
+    match SizeClass::of(size, align) {
+        Some(class) => (allocate_of(class), false),
+        None => allocate_unpooled(size, align, room),
     }
+}
+
+/// A block of `class`, or null.
+#[inline(always)]
+pub fn allocate_of(class: SizeClass) -> *mut u8 {
+    local::heap().pop_latest(class).map_or_else(|| refill(class), NonNull::as_ptr)
+}
+
+#[inline(never)]
+fn allocate_unpooled(size: usize, align: usize, room: usize) -> (*mut u8, bool) {
     settings::read_environment_once();
     // A span that nothing was asked of is a kept one.
     let size = size.max(1);
