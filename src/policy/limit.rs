@@ -110,12 +110,17 @@ fn number(digits: &str) -> Option<u64> {
 /// library's reader of floating-point numbers would add 17 KiB to every program.
 fn thousandths(decimal: &str) -> Option<u64> {
     let (whole, part) = decimal.split_once('.').unwrap_or((decimal, "0"));
-    let (upper, rest) = part.split_at_checked(3).unwrap_or((part, "0"));
-    let [whole, part, rest] = [number(whole)?, number(upper)?, number(rest)?];
+    let (upper, rest) = part.split_at_checked(3).unwrap_or((part, ""));
+    // As many digits as one likes.
+    let is_more = rest.bytes().any(|digit| digit != b'0');
+    if !rest.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let [whole, part] = [number(whole)?, number(upper)?];
     let part = part * 10_u64.pow(3 - upper.len() as u32);
     let thousandths = whole.checked_mul(1000)?.checked_add(part)?;
     // A whole one and a bit is more than one.
-    Some(thousandths + u64::from(rest > 0 && thousandths == 1000))
+    Some(thousandths + u64::from(is_more && thousandths == 1000))
 }
 
 #[cfg(test)]
@@ -142,6 +147,7 @@ mod tests {
         assert_eq!(text("cgroup:1.0000"), Some(SoftLimit::cgroup(1.0)));
         assert_eq!(text("cgroup:0.25"), Some(SoftLimit::cgroup(0.25)));
         assert_eq!(text("cgroup:00.1239"), Some(SoftLimit::cgroup(0.123)));
+        assert_eq!(text("cgroup:0.333333333333333333333333333"), Some(SoftLimit::cgroup(0.333)));
         assert_eq!(SoftLimit::cgroup(0.9).wish(), Wish::Cgroup(900));
     }
 
@@ -166,6 +172,7 @@ mod tests {
             "cgroup:-0.5",
             "cgroup:1.5",
             "cgroup:1.0001",
+            "cgroup:1.000000000000000000000000001",
             "cgroup:1.",
             "cgroup:.9",
             "cgroup:0.9.1",

@@ -34,12 +34,24 @@ pub fn run(data: &[u8]) {
     assert!(!found.check, "there is no such setting without C code");
 }
 
+/// Digits, with digits behind a point or without: up to 1. Of those behind the point as many count as a number to the
+/// base of two can tell apart; that more of them are above 1 is told before.
+fn share(text: &str) -> Option<f64> {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    if !is_number(whole) || !is_number(part) {
+        return None;
+    }
+    let above = whole.trim_start_matches('0') == "1" && !part.trim_end_matches('0').is_empty();
+    let share = format!("{whole}.{part:.6}").parse().ok()?;
+    (!above && share <= 1.0).then_some(share)
+}
+
 fn soft_limit(text: &str) -> Option<SoftLimit> {
-    if let Some(share) = text.strip_prefix("cgroup:") {
-        let share: f64 = share.parse().ok()?;
-        let limit = SoftLimit::cgroup(share);
+    if let Some(decimal) = text.strip_prefix("cgroup:") {
+        let limit = SoftLimit::cgroup(share(decimal)?);
         // A share that is understood is a limit.
-        return (share <= 1.0 && limit != SoftLimit::NONE).then_some(limit);
+        return (limit != SoftLimit::NONE).then_some(limit);
     }
     let (number, unit) = match text.char_indices().last()? {
         (at, 'K') => (&text[..at], 1 << 10),
