@@ -191,11 +191,5 @@ fn recount_mapped(arenas: &ArenaSet, store_bytes: usize) {
 }
 
 fn for_each_pool(arenas: &ArenaSet, mut each: impl FnMut(&Pool)) {
-    arenas.for_each(|arena| {
-        arena.for_each_record(|_, record| {
-            if !matches!(record.state(), State::Span | State::Unused) {
-                each(record);
-            }
-        });
-    });
+    arenas.for_each(|arena| arena.for_each_pool(&mut each));
 }

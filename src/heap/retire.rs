@@ -64,7 +64,7 @@ impl ThreadHeap {
     /// every arena's records under their lock: where the other answer is that there is no memory.
     pub fn list_nearly_full(&'static self, class: SizeClass) {
         ARENAS.lock().for_each(|arena| {
-            arena.for_each_record(|_, record| {
+            arena.for_each_pool(|record| {
                 let is_full = record.owner() == self.as_owner() && record.state() == State::Full;
                 if is_full && record.class() == class && record.listed() > 0 {
                     // SAFETY: this heap's pool, whose record is mapped as long as it has used blocks.

@@ -365,7 +365,7 @@ impl Pools {
         let mut found = Pools::none();
         let _arenas = ARENAS.lock();
         // SAFETY: a visited arena's record is alive, and read under the set's lock.
-        unsafe { arena.as_ref() }.for_each_record(|_, record| {
+        unsafe { arena.as_ref() }.for_each_pool(|record| {
             if matches!(record.state(), State::Partial | State::Empty) {
                 // SAFETY: the arena stays mapped as long as it is visited.
                 found.pools[found.used] = Some(unsafe { &*ptr::from_ref(record) });

@@ -9,7 +9,6 @@ use super::arena_index::Standing;
 use super::link;
 use super::pool::{Pool, State};
 use super::slots::SlotSet;
-use crate::base::class::SizeClass;
 use crate::base::geometry::{
     ARENA_SIZE, FIRST_SLOT, GUARD_SLOTS, RECORD_SLOTS, SLOT_SIZE, SLOTS_PER_ARENA, USABLE_SLOTS,
 };
@@ -42,7 +41,7 @@ const _: () =
 const GUARDS: [usize; 3] = [0, GUARD_SLOTS + RECORD_SLOTS, SLOTS_PER_ARENA - GUARD_SLOTS];
 
 /// The slots that pools and spans can have.
-const USABLE: Range<usize> = FIRST_SLOT..SLOTS_PER_ARENA - GUARD_SLOTS;
+pub(super) const USABLE: Range<usize> = FIRST_SLOT..SLOTS_PER_ARENA - GUARD_SLOTS;
 
 /// Purges all of an arena that is not in use, but for its guards: where the system does not purge, it is written to.
 ///
@@ -91,13 +90,15 @@ impl Runs {
 
 /// One arena.
 pub struct Arena {
-    start: NonNull<u8>,
-    free: SlotSet,
+    pub(super) start: NonNull<u8>,
+    pub(super) free: SlotSet,
+    /// Slots at which a pool begins.
+    pub(super) pools: SlotSet,
     touched: SlotSet,
     /// Free slots that were free at the last visit already.
     aged: SlotSet,
     /// Free slots whose contents went back.
-    purged: SlotSet,
+    pub(super) purged: SlotSet,
     /// Free slots that came with a huge page and were never used.
     unused: SlotSet,
     free_slots: usize,
@@ -131,24 +132,6 @@ pub struct Taken {
     pub grown: usize,
     /// Of these, slots that had been purged.
     pub refaulted: usize,
-}
-
-/// A part of an arena.
-pub enum Place<'a> {
-    /// Free slots in a row.
-    Free {
-        /// How many.
-        slots: usize,
-        /// Of those, slots whose contents went back.
-        purged: usize,
-    },
-    /// A pool or span.
-    Taken {
-        /// The first byte.
-        start: NonNull<u8>,
-        /// Its record.
-        record: &'a Pool,
-    },
 }
 
 impl Arena {
@@ -197,6 +180,7 @@ impl Arena {
         Arena {
             start,
             free,
+            pools: SlotSet::empty(),
             touched: SlotSet::empty(),
             aged: SlotSet::empty(),
             purged: SlotSet::empty(),
@@ -278,19 +262,6 @@ impl Arena {
     /// came with a huge page, for what comes next. As for [`Arena::purge_free`].
     pub fn purge_some(&mut self, batch: &mut Batch, wanted: usize) {
         self.purge_slots(self.free.and(&self.touched).without(&self.unused), batch, wanted);
-    }
-
-    /// Bytes of it that blocks have, at about this moment: of a current pool, which its owner works on, all.
-    pub fn live_bytes(&self) -> usize {
-        let mut live = 0;
-        self.for_each_record(|_, record| {
-            live += match record.state() {
-                State::Span if record.requested().is_none() => 0,
-                State::Span | State::Current => record.slots() * SLOT_SIZE,
-                _ => record.used() * record.class_if_pool().map_or(0, SizeClass::block_size),
-            };
-        });
-        live
     }
 
     fn purge_slots(&mut self, slots: SlotSet, batch: &mut Batch, wanted: usize) {
@@ -393,6 +364,7 @@ impl Arena {
         let range = first..first + slots;
         invariant!(!self.free.contains_any(range.clone()), "a slot is given back once");
         self.free.insert(range);
+        self.pools.remove(first..first + 1);
         self.free_slots += slots;
         // A bound for those that are resident too, which lie within.
         let run = self.free.run_around(first).len();
@@ -400,41 +372,14 @@ impl Arena {
         idle_slots_more(slots);
     }
 
+    /// What begins at `start` is a pool.
+    pub fn note_pool(&mut self, start: usize) {
+        let slot = self.slot_of(start);
+        self.pools.insert(slot..slot + 1);
+    }
+
     fn slot_of(&self, start: usize) -> usize {
         (start - self.start.addr().get()) / SLOT_SIZE
-    }
-
-    /// Calls `each` with the record of every pool and span in it.
-    pub fn for_each_record(&self, mut each: impl FnMut(NonNull<u8>, &Pool)) {
-        self.for_each_place(|place| match place {
-            Place::Free { .. } => {}
-            Place::Taken { start, record } => each(start, record),
-        });
-    }
-
-    /// Calls `each` with every pool, span and run of free slots in it, by rising addresses.
-    pub fn for_each_place(&self, mut each: impl FnMut(Place<'_>)) {
-        let mut slot = USABLE.start;
-        let mut free = self.free.run(slot);
-        while slot < USABLE.end {
-            if let Some(run) = free.take_if(|run| run.start == slot) {
-                let (slots, purged) = (run.len(), self.purged.count_in(run.clone()));
-                each(Place::Free { slots, purged });
-                slot = run.end;
-                free = self.free.run(slot);
-                continue;
-            }
-            // SAFETY: a slot of the arena; a taken slot at which the walk arrives begins a pool or
-            // span, whose record was opened before its slots could be seen as taken.
-            let (start, record) = unsafe {
-                let start = self.start.add(slot * SLOT_SIZE);
-                (start, Pool::at(start.addr().get()).as_ref())
-            };
-            let slots = record.slots();
-            invariant!(slots > 0, "a taken slot has a record");
-            each(Place::Taken { start, record });
-            slot += slots;
-        }
     }
 
     /// Checks that the set of free slots and their number agree.
@@ -446,5 +391,10 @@ impl Arena {
         }
         invariant!(!self.free.contains_any(0..FIRST_SLOT), "records are never free");
         invariant!(self.purged.count_common(&self.touched) == 0, "what is purged is not resident");
+        self.for_each_record(|start, record| {
+            let slot = self.slot_of(start.addr().get());
+            let is_noted = self.pools.contains_all(slot..slot + 1);
+            invariant!(is_noted == (record.state() != State::Span), "where pools begin is noted");
+        });
     }
 }

@@ -116,7 +116,12 @@ impl ArenaSet {
         };
         taken.grown += grown;
         // SAFETY: the slots lie in a mapped arena, whose records are mapped with it.
-        open(unsafe { Pool::at(taken.start.addr().get()).as_ref() });
+        let record = unsafe { Pool::at(taken.start.addr().get()).as_ref() };
+        open(record);
+        if record.class_if_pool().is_some() {
+            // SAFETY: as above, and the set is ours.
+            unsafe { Arena::of(taken.start).as_mut() }.note_pool(taken.start.addr().get());
+        }
         Some(taken)
     }
 

@@ -15,6 +15,7 @@ pub mod hollow;
 pub mod link;
 #[cfg_attr(feature = "hardened", path = "parcel_hardened.rs")]
 pub mod parcel;
+pub mod places;
 pub mod pool;
 mod records;
 pub mod remote;

@@ -7,8 +7,9 @@ use crate::base::geometry::{FIRST_SLOT, GUARD_SLOTS, SLOT_SIZE};
 use crate::front::map::{ArenaEntry, Map, MapKind, MapPlace};
 use crate::heap::sweep;
 use crate::heap::thread_heap::ThreadHeap;
-use crate::mem::arena::{Arena, Place};
+use crate::mem::arena::Arena;
 use crate::mem::arena_set::ARENAS;
+use crate::mem::places::Place;
 use crate::mem::pool::{Pool, State};
 use crate::sys::{self, Room};
 
