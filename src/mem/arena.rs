@@ -364,7 +364,7 @@ impl Arena {
         let range = first..first + slots;
         invariant!(!self.free.contains_any(range.clone()), "a slot is given back once");
         self.free.insert(range);
-        self.pools.remove(first..first + 1);
+        self.pools.remove_one(first);
         self.free_slots += slots;
         // A bound for those that are resident too, which lie within.
         let run = self.free.run_around(first).len();
@@ -373,9 +373,10 @@ impl Arena {
     }
 
     /// What begins at `start` is a pool.
+    #[inline]
     pub fn note_pool(&mut self, start: usize) {
         let slot = self.slot_of(start);
-        self.pools.insert(slot..slot + 1);
+        self.pools.insert_one(slot);
     }
 
     fn slot_of(&self, start: usize) -> usize {

@@ -37,6 +37,18 @@ impl SlotSet {
         }
     }
 
+    /// Adds one slot.
+    #[inline]
+    pub fn insert_one(&mut self, slot: usize) {
+        self.0[slot / BITS] |= 1 << (slot % BITS);
+    }
+
+    /// Takes one slot out.
+    #[inline]
+    pub fn remove_one(&mut self, slot: usize) {
+        self.0[slot / BITS] &= !(1 << (slot % BITS));
+    }
+
     /// Whether every slot of `range` is in.
     pub fn contains_all(&self, range: Range<usize>) -> bool {
         masks(range).all(|(word, mask)| self.0[word] & mask == mask)
@@ -201,6 +213,11 @@ mod tests {
                 let range = start..(start + length).min(SLOTS_PER_ARENA);
                 if insert { set.insert(range.clone()) } else { set.remove(range.clone()) }
                 flags[range.clone()].fill(insert);
+                if let Some(one) = range.clone().next() {
+                    if insert { set.remove_one(one) } else { set.insert_one(one) }
+                    prop_assert_eq!(set.contains_any(one..one + 1), !insert);
+                    if insert { set.insert_one(one) } else { set.remove_one(one) }
+                }
                 prop_assert_eq!(set.contains_all(range.clone()), insert || range.is_empty());
                 prop_assert_eq!(set.contains_any(range.clone()), insert && !range.is_empty());
                 prop_assert_eq!(set.count_in(range.clone()), if insert { range.len() } else { 0 });
