@@ -20,16 +20,24 @@ use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::sys;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
+/// The forking thread holds every lock. Said under all of them.
+static HELD: AtomicBool = AtomicBool::new(false);
 
 /// Asks for the hooks, if nobody has. Outside every lock: the C library may allocate for them. If it
 /// has no memory, the next thread that gets a heap asks again.
 pub fn start_once() {
     if !STARTED.load(Relaxed) && !STARTED.swap(true, Relaxed) {
+        sys::ask_for_threads();
         STARTED.store(sys::at_fork(prepare, parent, child), Relaxed);
     }
 }
 
+/// Nothing where there is no other thread: then everything stands in the child as it does here, nobody has a lock, and each OS page that
+/// is not written to need not be copied.
 extern "C" fn prepare() {
+    if sys::is_only_thread() {
+        return;
+    }
     sys::lock_streams_for_fork();
     limit::lock_for_fork();
     sweep::lock_for_fork();
@@ -53,15 +61,20 @@ extern "C" fn prepare() {
     span::lock_for_fork();
     large::lock_for_fork();
     sys::lock_left_for_fork();
+    HELD.store(true, Relaxed);
 }
 
 extern "C" fn parent() {
+    if !HELD.load(Relaxed) {
+        return;
+    }
     unlock_all();
     // SAFETY: `prepare` locked them on this thread.
     unsafe { sys::unlock_streams_after_fork() };
 }
 
 fn unlock_all() {
+    HELD.store(false, Relaxed);
     // SAFETY: `prepare` locked them all on this thread, or its copy in the parent did.
     unsafe {
         sys::unlock_left_after_fork();
@@ -75,6 +88,10 @@ fn unlock_all() {
 }
 
 extern "C" fn child() {
+    // Not whether there was another thread: of a child the C library says at once that it has one.
+    if !HELD.load(Relaxed) {
+        return;
+    }
     unlock_all();
     sys::forget_streams_in_child();
     sweeper::forget();

@@ -62,6 +62,45 @@ pub fn spawn(body: extern "C" fn(*mut c_void) -> *mut c_void) -> bool {
     }
 }
 
+/// What the C library says of other threads: glibc, since 2.32.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod threads {
+    use core::ffi::c_char;
+    use core::ptr;
+
+    use crate::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
+    /// Not 0 if the process has one thread; null if the C library does not say.
+    static ONE: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
+
+    pub fn ask() {
+        // SAFETY: a name with an end.
+        let one = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
+        ONE.store(one.cast(), Relaxed);
+    }
+
+    pub fn has_one() -> bool {
+        let one = ONE.load(Relaxed);
+        // SAFETY: the C library's own variable. If it is not 0, only this thread could change it.
+        !one.is_null() && unsafe { one.read_volatile() } != 0
+    }
+}
+
+/// Finds out whether [`is_only_thread`] can be told. Outside every lock: the C library may allocate for the answer.
+pub fn ask_for_threads() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    threads::ask();
+}
+
+/// Whether the process has certainly no other thread than the calling one.
+pub fn is_only_thread() -> bool {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    let is_only = threads::has_one();
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let is_only = false;
+    is_only
+}
+
 /// So many microseconds.
 pub fn duration(us: u64) -> libc::timespec {
     let nanoseconds = (us % 1_000_000 * 1000) as libc::c_long;

@@ -1,4 +1,4 @@
-// fork while other threads allocate, with handlers that allocate; vfork and exec; posix_spawn.
+// fork alone and while other threads allocate, with handlers that allocate; vfork and exec; posix_spawn.
 #include "need.h"
 #include <pthread.h>
 #include <spawn.h>
@@ -48,11 +48,36 @@ static void ends_well(pid_t child) {
     NEED(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+// A child with threads of its own, whose children in turn are alone and have some.
+static void forks(void) {
+    void *block = hide(malloc(1000));
+    pid_t child = fork();
+    if (child == 0) {
+        pid_t alone = fork();
+        if (alone == 0) _exit(hide(malloc(100)) == NULL);
+        ends_well(alone);
+        child_uses_everything(block);
+        pid_t grandchild = fork();
+        if (grandchild == 0) {
+            child_uses_everything(hide(malloc(2000)));
+            pid_t last = fork();
+            if (last == 0) _exit(hide(malloc(100)) == NULL);
+            ends_well(last);
+            _exit(0);
+        }
+        ends_well(grandchild);
+        _exit(0);
+    }
+    free(block);
+    ends_well(child);
+}
+
 extern char **environ;
 
 int main(void) {
     // More than the C library has room for at first: it allocates for the rest.
     for (int i = 0; i < 60; i++) NEED(pthread_atfork(i ? NULL : prepare, i ? NULL : after, i ? NULL : after) == 0);
+    for (int i = 0; i < 10; i++) forks();
     pthread_t workers[WORKERS];
     for (uintptr_t i = 0; i < WORKERS; i++) NEED(pthread_create(&workers[i], NULL, works, (void *)i) == 0);
     for (int i = 0; i < FORKS; i++) {
@@ -84,5 +109,6 @@ int main(void) {
     }
     over = 1;
     for (int i = 0; i < WORKERS; i++) NEED(pthread_join(workers[i], NULL) == 0);
+    for (int i = 0; i < 10; i++) forks();
     puts("ok");
 }
