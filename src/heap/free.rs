@@ -7,6 +7,8 @@
 
 #[cfg(all(feature = "malloc", not(feature = "hardened")))]
 use core::hint::select_unpredictable;
+#[cfg(all(feature = "malloc", not(feature = "hardened")))]
+use core::ptr;
 use core::ptr::NonNull;
 
 use super::sweeper;
@@ -55,6 +57,28 @@ impl ThreadHeap {
         self.count_pushed(pool, class, u32::from(!is_current));
     }
 
+    /// Whether `block` is what [`ThreadHeap::pop_latest`] gave last. So may null be.
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
+    #[inline(always)]
+    pub fn is_latest(&self, block: *mut u8) -> bool {
+        self.latest.get() == block
+    }
+
+    /// Takes back what [`ThreadHeap::is_latest`], if it lies in the current pool of the class in hand: of that class it is then.
+    ///
+    /// # Safety
+    ///
+    /// It is null, or was allocated as a block of some class, and nobody uses it any more.
+    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
+    #[inline(always)]
+    pub unsafe fn push_latest(&self, block: *mut u8) -> bool {
+        // Freed twice, it is not taken back twice.
+        self.latest.set(ptr::null_mut());
+        let Some(block) = NonNull::new(block) else { return false };
+        SizeClass::from_index(self.in_hand.class())
+            .is_some_and(|class| self.push_current(block, class, class.pool_size()))
+    }
+
     /// Counts a free to a pool of this heap's, which it has entered, and leaves it: one of `counted` that are published by themselves,
     /// which those to the current pool are not.
     #[inline(always)]
@@ -73,12 +97,7 @@ impl ThreadHeap {
 
     /// Puts a block that its user gave up onto the current list if it lies in the current pool.
     #[inline(always)]
-    pub(super) fn push_current(
-        &self,
-        block: NonNull<u8>,
-        class: SizeClass,
-        pool_size: usize,
-    ) -> bool {
+    fn push_current(&self, block: NonNull<u8>, class: SizeClass, pool_size: usize) -> bool {
         let (current, address) = (self.current(class), block.addr().get());
         if !current.holds(&self.in_hand, class.index(), address, pool_size) {
             return false;

@@ -32,7 +32,7 @@ pub struct ThreadHeap {
     pub in_hand: InHand,
     /// The block that a request by size alone was given last, unless it was freed by address since. No more than a guess
     /// at what is freed next.
-    latest: WordPtr<u8>,
+    pub latest: WordPtr<u8>,
     currents: Currents<Block, { SizeClass::COUNT }>,
     tallies: [Tally; SizeClass::COUNT],
     bins: [Bin; SizeClass::COUNT],
@@ -146,26 +146,11 @@ impl ThreadHeap {
     #[inline(always)]
     pub fn pop_latest(&self, class: SizeClass) -> Option<NonNull<u8>> {
         let block = self.pop(class)?;
-        self.latest.set(block.as_ptr());
+        // Who seals blocks looks at every one that is freed.
+        if cfg!(not(feature = "hardened")) {
+            self.latest.set(block.as_ptr());
+        }
         Some(block)
-    }
-
-    /// Whether `block` is what [`ThreadHeap::pop_latest`] gave last. So may null be.
-    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
-    #[inline(always)]
-    pub fn is_latest(&self, block: *mut u8) -> bool {
-        self.latest.get() == block
-    }
-
-    /// Takes back what [`ThreadHeap::is_latest`], if it lies in the current pool of the class in hand: of that class it is then.
-    #[cfg(all(feature = "malloc", not(feature = "hardened")))]
-    #[inline(always)]
-    pub fn push_latest(&self, block: *mut u8) -> bool {
-        // Freed twice, it is not taken back twice.
-        self.latest.set(ptr::null_mut());
-        let Some(block) = NonNull::new(block) else { return false };
-        SizeClass::from_index(self.in_hand.class())
-            .is_some_and(|class| self.push_current(block, class, class.pool_size()))
     }
 
     /// The current pool's part of a bin.

@@ -119,7 +119,7 @@ impl ArenaSet {
         let record = unsafe { Pool::at(taken.start.addr().get()).as_ref() };
         open(record);
         if record.class_if_pool().is_some() {
-            // SAFETY: as above, and the set is ours.
+            // SAFETY: an arena of the set has its tag, and the set is ours.
             unsafe { Arena::of(taken.start).as_mut() }.note_pool(taken.start.addr().get());
         }
         Some(taken)

@@ -81,7 +81,7 @@ mod threads {
 
     pub fn has_one() -> bool {
         let one = ONE.load(Relaxed);
-        // SAFETY: the C library's own variable. If it is not 0, only this thread could change it.
+        // SAFETY: a variable of the C library, which stays loaded. If it is not 0, only this thread could change it.
         !one.is_null() && unsafe { one.read_volatile() } != 0
     }
 }

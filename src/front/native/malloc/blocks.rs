@@ -89,7 +89,8 @@ pub unsafe fn release(block: *mut u8) {
 /// Many a block is freed before the next is asked for: then nothing need be found out, and the next request need not wait for it.
 #[inline(never)]
 unsafe fn release_latest(block: *mut u8, heap: &'static ThreadHeap) {
-    if arena_map::is_checked() || !heap.push_latest(block) {
+    // SAFETY: the caller's contract; what `malloc` gave last is a block of a class.
+    if arena_map::is_checked() || !unsafe { heap.push_latest(block) } {
         // SAFETY: the caller's contract.
         unsafe { release_after_all(block, heap) };
     }

@@ -49,7 +49,7 @@ fn allocate_unpooled(size: usize, align: usize, room: usize) -> (*mut u8, bool) 
 /// The current list is exhausted, or the thread has no heap yet.
 #[cold]
 #[inline(never)]
-pub fn refill(class: SizeClass) -> *mut u8 {
+fn refill(class: SizeClass) -> *mut u8 {
     settings::read_environment_once();
     let block = local::with(|heap| heap.pop(class).or_else(|| heap.refill(class)));
     sweeper::start_if_due();
