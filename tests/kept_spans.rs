@@ -37,17 +37,21 @@ fn slots_kept() -> usize {
     spans(0).into_iter().map(|(slots, _)| usize::from(slots)).sum()
 }
 
+fn until_none_is_kept() {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while slots_kept() > 0 {
+        assert!(Instant::now() < deadline, "{} slots still kept", slots_kept());
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[test]
 fn few_freed_spans_are_kept_of_every_length_and_none_for_long() {
     alone_with(&[("HIGHWATER_RETURN_AFTER_MS", "100")], || {
         drop(blocks(400, |number| 40_000 + number * 20_000 % 200_000));
         let kept = slots_kept();
         assert!((180..=256).contains(&kept), "{kept} slots kept");
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while slots_kept() > 0 {
-            assert!(Instant::now() < deadline, "{} slots still kept", slots_kept());
-            thread::sleep(Duration::from_millis(50));
-        }
+        until_none_is_kept();
     });
 }
 
@@ -67,29 +71,89 @@ fn a_kept_span_serves_what_is_a_little_shorter() {
     });
 }
 
+/// Where blocks begin, in order.
+fn starts(blocks: &[Block]) -> Vec<usize> {
+    let mut starts: Vec<usize> = blocks.iter().map(|block| block.at.addr()).collect();
+    starts.sort_unstable();
+    starts
+}
+
+/// A thread that has allocated so many blocks of 100,000 bytes, and waits until its end of the second channel is dropped.
+fn allocated_by_another(count: usize) -> (Vec<Block>, mpsc::Sender<()>, thread::JoinHandle<()>) {
+    let (allocated, is_allocated) = mpsc::channel();
+    let (over, is_over) = mpsc::channel::<()>();
+    let other = thread::spawn(move || {
+        allocated.send(blocks(count, |_| 100_000)).expect("somebody waits");
+        is_over.recv().expect_err("nobody sends");
+    });
+    (is_allocated.recv().expect("the other thread allocates"), over, other)
+}
+
 #[test]
-fn what_a_thread_keeps_no_longer_serves_another_one() {
+fn what_others_free_serves_the_thread_that_allocated_it() {
+    alone_with(&[NO_SWEEPER], || {
+        for rung in [Retention::ReturnPages, Retention::NeverShrink] {
+            highwater::set_retention(rung);
+            let found = blocks(30, |_| 100_000);
+            let before = starts(&found);
+            let other = thread::spawn(move || {
+                // A heap of its own, in which nothing is to stay.
+                let _has_a_heap = Block::new(8);
+                drop(found);
+                slots_kept()
+            });
+            assert_eq!(other.join().expect("it frees"), 30 * 26, "{rung:?}");
+            let again = blocks(30, |_| 99_000);
+            assert_eq!((starts(&again), slots_kept()), (before, 0), "{rung:?}");
+            // Given back, so that the next round begins as this one did.
+            highwater::set_retention(Retention::ReturnArenas);
+            drop(again);
+        }
+    });
+}
+
+#[test]
+fn few_freed_spans_wait_for_their_thread_and_go_with_a_trim() {
     alone_with(&[NO_SWEEPER], || {
         let _has_a_heap = Block::new(8);
-        let (freed, is_freed) = mpsc::channel();
-        let (over, is_over) = mpsc::channel::<()>();
-        let other = thread::spawn(move || {
-            drop(blocks(200, |_| 100_000));
-            freed.send(()).expect("somebody waits");
-            is_over.recv()
-        });
-        is_freed.recv().expect("the other thread frees");
-        // Of two heaps each keeps as many slots for its own thread as for the others'.
-        let before = slots_kept();
-        assert!((350..=512).contains(&before), "{before} slots kept");
-        let found = blocks(1000, |_| 91_000);
-        let served = before - slots_kept();
-        assert_eq!(spans(1).iter().filter(|span| span.0 == 26).count(), served / 26);
-        assert!((before / 3..=before / 3 * 2).contains(&served), "{served} slots of {before}");
-        drop((found, over));
-        other.join().expect("it has ended").expect_err("nobody sends");
+        let (found, over, other) = allocated_by_another(80);
+        drop(found);
+        // Some wait for the other thread, and half as many at the most stay here.
+        let kept = slots_kept();
+        assert!((1024 + 384 - 52..=1024 + 512).contains(&kept), "{kept} slots kept");
+        let mine = blocks(100, |_| 100_000);
+        let waiting = slots_kept();
+        assert!((1024 - 26..=1100).contains(&waiting), "{waiting} slots wait");
         highwater::trim();
         assert_eq!(slots_kept(), 0);
+        drop((mine, over));
+        other.join().expect("it waits");
+    });
+}
+
+#[test]
+fn what_waits_for_a_thread_that_sleeps_goes_like_all_else() {
+    alone_with(&[("HIGHWATER_RETURN_AFTER_MS", "100")], || {
+        let (found, over, other) = allocated_by_another(30);
+        drop(found);
+        assert_eq!(slots_kept(), 30 * 26);
+        until_none_is_kept();
+        drop(over);
+        other.join().expect("it waits");
+    });
+}
+
+#[test]
+fn who_frees_what_a_thread_left_keeps_it() {
+    alone_with(&[NO_SWEEPER], || {
+        let (found, over, other) = allocated_by_another(3);
+        drop(over);
+        other.join().expect("it waits");
+        let _has_a_heap = Block::new(8);
+        let before = starts(&found);
+        drop(found);
+        assert_eq!(slots_kept(), 3 * 26);
+        assert_eq!(starts(&blocks(3, |_| 100_000)), before);
     });
 }
 

@@ -103,14 +103,14 @@ pub const LARGE_KEPT_BYTES_YOUNG: usize = 64 << 20;
 pub const SPANS_KEPT_SLOTS: [usize; 2] = [256, 4096];
 /// Of those, slots that a heap keeps though other memory becomes resident. 0 to 1024: what is kept beyond serves that first.
 pub const SPANS_KEPT_ANYWAY: usize = 256;
-/// Shelves that what is too many lies on, each with a lock. 1 to 64: fewer make threads wait for each other, more keep what others want.
-pub const SPAN_SHELVES: usize = 16;
+/// Slots of freed spans that wait for the heaps whose threads allocated them, as other threads freed them: of all heaps with a thread
+/// together, and of one of many all the same. 32 MiB: who drops buffers that others make may drop some dozens before the others
+/// run. 1 MiB: with less the longest has no place.
+pub const SPANS_POSTED_SLOTS: [usize; 2] = [8192, 256];
 /// Kept spans that a sweep gives back at a time, while it has the heap. 1 to 64: its owner may wait so long.
 pub const SPANS_A_STEP: usize = 16;
 /// Spans whose slots are given back under one hold of the arenas' lock. 1 to 16: others spin for it no longer than for so many.
 pub const SPANS_AT_ONCE: usize = 4;
-/// Shelves of other threads that a request looks at, of those that have as much, when its own has none. 0 to all.
-pub const SHELVES_TRIED: usize = 2;
 /// Requested bytes of spans up to which a heap counts what is live by itself. 0 to 1 MiB: less has threads write to the same
 /// cache lines, more makes the sums that policies go by less exact.
 pub const SPANS_UNPUBLISHED_BYTES: usize = 256 << 10;

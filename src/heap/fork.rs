@@ -11,7 +11,7 @@
 
 use super::registry::{REGISTRY, Registry};
 use super::thread_heap::ThreadHeap;
-use super::{large, ledger, limit, local, span, sweep, sweeper};
+use super::{large, ledger, limit, local, sweep, sweeper};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, SLOT_SIZE};
 use crate::mem::arena_set::{ARENAS, ArenaSet};
@@ -46,6 +46,7 @@ extern "C" fn prepare() {
         let _inside = heap.enter();
         heap.outbox.send_all();
         heap.collect_inbox();
+        heap.spans.take_in();
     }
     // In the order of their ranks.
     let registry = REGISTRY.lock();
@@ -58,7 +59,6 @@ extern "C" fn prepare() {
     });
     core::mem::forget(registry);
     core::mem::forget(ARENAS.lock());
-    span::lock_for_fork();
     large::lock_for_fork();
     sys::lock_left_for_fork();
     HELD.store(true, Relaxed);
@@ -79,7 +79,6 @@ fn unlock_all() {
     unsafe {
         sys::unlock_left_after_fork();
         large::unlock_after_fork();
-        span::unlock_after_fork();
         ARENAS.force_unlock();
         REGISTRY.force_unlock();
         sweep::unlock_after_fork();
@@ -158,7 +157,6 @@ fn distrust_spans(arenas: &ArenaSet, registry: &Registry, own: &'static ThreadHe
             heap.spans.kept.for_each(Pool::mark_seen);
         }
     });
-    span::for_each_shelved(Pool::mark_seen);
     for_each(|span| {
         if !span.is_seen() {
             span.resize_span(span.span_slots(), span.span_slots() * SLOT_SIZE);

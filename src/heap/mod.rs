@@ -20,7 +20,6 @@ pub mod outbox;
 pub mod refill;
 pub mod registry;
 pub mod retire;
-mod shelf;
 #[cfg_attr(
     all(
         feature = "malloc",

@@ -153,10 +153,11 @@ impl Vacatable for &'static ThreadHeap {
 
     fn has_mail(&self) -> bool {
         // What a sweep's step took out and left is for its next step, but where nothing waits for that.
-        match config::retention().leaves_at_once() {
+        let has_pools = match config::retention().leaves_at_once() {
             true => self.inbox.has_any(),
             false => self.inbox.has_mail(),
-        }
+        };
+        has_pools || self.spans.has_mail()
     }
 
     fn lock_registry(&self) -> impl Drop {
@@ -171,6 +172,10 @@ impl Vacatable for &'static ThreadHeap {
         self.collect_inbox();
         if !config::retention().waits() {
             self.release_empties(|_| true);
+        }
+        self.spans.take_in();
+        if config::retention().classes_share() {
+            self.give_back_spans();
         }
     }
 }

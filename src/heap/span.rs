@@ -4,14 +4,13 @@
 //! request of its length (`span_kept.rs`).
 
 use core::iter;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
-use super::shelf::{SHELVES, Shelf};
 use super::span_kept::{KeptSpans, Wanted};
 use super::surplus::{self, Taker};
 use super::sweep::{Age, Swept};
 use super::thread_heap::ThreadHeap;
-use super::{config, ledger, limit, local, registry, sweeper, watch};
+use super::{config, ledger, limit, local, registry, sweeper, vacancy, watch};
 use crate::base::geometry::{
     SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPANS_A_STEP, SPANS_AT_ONCE, SPANS_KEPT_ANYWAY,
 };
@@ -52,9 +51,10 @@ pub fn alloc_with_room(size: usize, align: usize, room: usize) -> Option<(NonNul
 
 fn take(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
     let align = align.div_ceil(SLOT_SIZE);
+    let owner = local::held().map_or(ptr::null_mut(), ThreadHeap::as_owner);
     // Published under the lock, here and below: a forked child finds the sums right.
     let open = |span: &Pool| {
-        span.open_span(slots, size);
+        span.open_span(slots, size, owner);
         ledger::publish_large(1, size as isize);
     };
     let taken = ARENAS.lock().take(slots, align, open)?;
@@ -81,41 +81,13 @@ fn make_up_for(slots: usize) {
 
 fn take_kept(length: SpanLength, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> {
     let wanted = Wanted { length, longer_too: config::retention().classes_share(), align };
-    let span = match local::held() {
-        Some(heap) => {
-            let _inside = heap.enter();
-            let own = heap.spans.kept.take(&wanted);
-            let span = own.or_else(|| take_shelved(heap, &wanted))?;
-            heap.spans.count(1, size as isize);
-            span
-        }
-        None => {
-            let span = Shelf::of(0).take(&wanted, |_| ())?;
-            ledger::add_large(1, size as isize);
-            span
-        }
-    };
+    let heap = local::held()?;
+    let _inside = heap.enter();
+    let span = heap.spans.take(&wanted)?;
+    heap.spans.count(1, size as isize);
     span.resize_span(span.span_slots(), size);
     watch::count_large(1, size as isize);
     Some((span.start(), false))
-}
-
-/// Takes a span from a shelf, and a few others that lie there: who wanted one will want another, and then need not come there.
-/// For the owner.
-#[cold]
-#[inline(never)]
-fn take_shelved(heap: &ThreadHeap, wanted: &Wanted) -> Option<&'static Pool> {
-    let own = &heap.spans;
-    if own.kept_max.get() == 0 {
-        own.kept_max.set(kept_max()[0]);
-    }
-    Shelf::of(heap.number.get()).take(wanted, |shelf| {
-        while own.kept.slots() < own.kept_max.get() / 4
-            && let Some(span) = shelf.take_over(0)
-        {
-            own.kept.put(span);
-        }
-    })
 }
 
 /// Takes a span back.
@@ -134,8 +106,7 @@ pub unsafe fn free(start: NonNull<u8>) {
         true => keep(span, requested),
         false => {
             ledger::add_large(-1, -requested);
-            let mut span = Some(span);
-            give_each(|| span.take(), Age::Any).slots
+            give_each(iter::once(span), Age::Any).slots
         }
     };
     watch::count_large(-1, -requested);
@@ -145,57 +116,64 @@ pub unsafe fn free(start: NonNull<u8>) {
     sweeper::nudge();
 }
 
-/// Keeps a span that nobody uses. Slots of others that were given back for it.
+/// Keeps a span that nobody uses, for who allocated it. Slots of others that were given back for it.
 fn keep(span: &'static Pool, requested: isize) -> usize {
     span.give_span_up();
     let heap = local::own();
+    let owner = ThreadHeap::of_owner(span.owner()).filter(|owner| !ptr::eq(*owner, heap));
     if heap.is_nobody() {
         ledger::add_large(-1, -requested);
-        let shelf = Shelf::of(0);
-        shelf.lock().spans.put(span);
-        return give_back_over(shelf, kept_max()[1]);
+        return match owner.is_some_and(|owner| post(owner, span)) {
+            true => 0,
+            false => give_each(iter::once(span), Age::Any).slots,
+        };
     }
     let _inside = heap.enter();
     heap.spans.count(-1, -requested);
+    if owner.is_some_and(|owner| post(owner, span)) {
+        return 0;
+    }
+    span.set_span_owner(heap.as_owner());
     let kept = heap.spans.kept.put(span);
-    if kept > heap.spans.kept_max.get() { pass_on(heap) } else { 0 }
+    if kept > heap.spans.kept_max.get() { give_back_over(heap) } else { 0 }
 }
 
-/// Slots of spans that the policy of now lets a heap keep, and its shelf.
+/// Sends a span that nobody uses to the heap that it was allocated by, unless its thread has ended or too many wait there.
+fn post(owner: &'static ThreadHeap, span: &'static Pool) -> bool {
+    let posted = !owner.tenure.is_vacant()
+        && (owner.spans.post(span, owner.spans.posted_max.get())
+            || owner.spans.post(span, posted_max_now(owner)));
+    if posted {
+        vacancy::sent(owner);
+    }
+    posted
+}
+
+/// How many may wait for a heap is looked at again when there seem to be too many.
+#[cold]
+#[inline(never)]
+fn posted_max_now(owner: &ThreadHeap) -> usize {
+    let [_, posted_max] = kept_max();
+    owner.spans.posted_max.set(posted_max);
+    posted_max
+}
+
+/// Slots of spans that the policy of now lets a heap keep, and has wait for it.
 fn kept_max() -> [usize; 2] {
     config::retention().spans_kept_slots(ledger::LIVE_BYTES.now(), registry::held())
 }
 
-/// Puts what a heap has too many on its shelf, and gives back what that has too many: several at a time, as threads that do so
-/// wait for each other. Slots given back. For the owner.
+/// If a heap keeps more than it may, gives spans back until it has three quarters. Slots given back. For the owner.
 #[cold]
 #[inline(never)]
-fn pass_on(heap: &ThreadHeap) -> usize {
-    let (own, [own_max, shelf_max]) = (&heap.spans, kept_max());
-    own.kept_max.set(own_max);
-    if own.kept.slots() <= own_max {
+fn give_back_over(heap: &ThreadHeap) -> usize {
+    let (spans, [own_max, _]) = (&heap.spans, kept_max());
+    spans.kept_max.set(own_max);
+    if spans.kept.slots() <= own_max {
         return 0;
     }
-    let next = || own.kept.take_over(own_max - own_max / 4);
-    if shelf_max == 0 {
-        return give_each(next, Age::Any).slots;
-    }
-    let shelf = Shelf::of(heap.number.get());
-    let held = shelf.lock();
-    while let Some(span) = next() {
-        held.spans.put(span);
-    }
-    drop(held);
-    give_back_over(shelf, shelf_max)
-}
-
-/// If a shelf has more than `slots_max` slots, gives spans back until it has three quarters. Slots given back.
-fn give_back_over(shelf: &'static Shelf, slots_max: usize) -> usize {
-    if shelf.slots() <= slots_max {
-        return 0;
-    }
-    let left = slots_max - slots_max / 4;
-    give_each(|| shelf.lock().spans.take_over(left), Age::Any).slots
+    let left = own_max - own_max / 4;
+    give_each(iter::from_fn(|| spans.kept.take_over(left)), Age::Any).slots
 }
 
 /// What [`give_each`] gave.
@@ -207,22 +185,22 @@ struct Given {
     bytes: usize,
 }
 
-/// Gives the slots of each `next` span back to its arena; those of an old one count as old. The spans are nobody's, and on no
+/// Gives the slots of each of `spans` back to its arena; those of an old one count as old. The spans are nobody's, and on no
 /// list. What is between its list and its arena when another thread forks is lost to the child.
-fn give_each(mut next: impl FnMut() -> Option<&'static Pool>, age: Age) -> Given {
+fn give_each(mut spans: impl Iterator<Item = &'static Pool>, age: Age) -> Given {
     let mut given = Given::default();
     let empty_kept = config::retention().arenas_empty_kept();
     let give = if age == Age::Old { ArenaSet::give_old } else { ArenaSet::give };
     // A thread that ends, or a sweep, mostly finds none.
-    let Some(first) = next() else { return given };
+    let Some(first) = spans.next() else { return given };
     let mut arenas = ARENAS.lock();
-    for span in iter::once(first).chain(iter::from_fn(next)) {
+    for span in iter::once(first).chain(spans) {
         let (start, slots) = (span.start(), span.span_slots());
         surplus::gave_up(Taker::Span, slots * SLOT_SIZE);
         given.spans += 1;
         given.slots += slots;
         span.close();
-        // SAFETY: the slots were taken for the span; `next` gives what was kept, or was just freed: nobody uses it.
+        // SAFETY: the slots were taken for the span, which was kept, or just freed: nobody uses it.
         let vacated = unsafe { give(&mut arenas, start, slots, empty_kept) };
         if vacated.is_some() || given.spans.is_multiple_of(SPANS_AT_ONCE) {
             drop(arenas);
@@ -289,18 +267,6 @@ fn publish(bytes: isize) {
     watch::count_large(0, bytes);
 }
 
-/// Lets spans of this age on all shelves go, if the rung says that classes share.
-pub fn give_back_shelves(age: Age) -> Swept {
-    let mut swept = Swept::default();
-    if config::retention().classes_share() {
-        for shelf in SHELVES.iter().filter(|shelf| shelf.slots() > 0) {
-            let bytes = give_each(|| of_age(shelf.lock().spans, age), age).bytes;
-            swept.add(Swept { bytes, young: shelf.lock().spans.see() });
-        }
-    }
-    swept
-}
-
 fn of_age(kept: &KeptSpans, age: Age) -> Option<&'static Pool> {
     if age == Age::Any { kept.take_over(0) } else { kept.take_seen() }
 }
@@ -314,8 +280,9 @@ impl ThreadHeap {
             left = left.checked_sub(1)?;
             of_age(&self.spans.kept, age)
         };
-        let given = give_each(next, age);
-        let is_all = given.spans < SPANS_A_STEP;
+        self.spans.take_some_in();
+        let given = give_each(iter::from_fn(next), age);
+        let is_all = given.spans < SPANS_A_STEP && !self.spans.has_mail();
         (Swept { bytes: given.bytes, young: is_all && self.spans.kept.see() }, is_all)
     }
 
@@ -325,21 +292,15 @@ impl ThreadHeap {
         let kept = self.spans.kept.slots();
         if kept > SPANS_KEPT_ANYWAY && config::retention().classes_share() {
             let left = kept.saturating_sub(slots).max(SPANS_KEPT_ANYWAY);
-            give_each(|| self.spans.kept.take_over(left), Age::Any);
+            give_each(iter::from_fn(|| self.spans.kept.take_over(left)), Age::Any);
         }
     }
 
-    /// Lets all spans of the heap go, and of its shelf: its thread ends, and the next one may want others. For who has the heap.
+    /// Lets all spans of the heap go: its thread ends, and the next one may want others. For who has the heap.
     pub fn give_back_spans(&self) -> usize {
-        let own = give_each(|| self.spans.kept.take_over(0), Age::Any);
-        let shelf = Shelf::of(self.number.get());
-        own.bytes + give_each(|| shelf.lock().spans.take_over(0), Age::Any).bytes
+        self.spans.take_in();
+        give_each(iter::from_fn(|| self.spans.kept.take_over(0)), Age::Any).bytes
     }
-}
-
-/// Calls `each` with every span on a shelf: for a forked child, which is alone.
-pub fn for_each_shelved(each: impl Fn(&'static Pool)) {
-    SHELVES.iter().for_each(|shelf| shelf.lock().spans.for_each(&each));
 }
 
 /// Spans and their requested bytes that heaps' threads have more than the ledger knows.
@@ -355,19 +316,4 @@ pub fn unpublished() -> (isize, isize) {
 fn record(start: NonNull<u8>) -> &'static Pool {
     // SAFETY: the callers' contract: the span is taken, so its arena is mapped.
     unsafe { Pool::at(start.addr().get()).as_ref() }
-}
-
-/// Locks the kept spans, for a fork.
-pub fn lock_for_fork() {
-    SHELVES.iter().for_each(|shelf| core::mem::forget(shelf.lock.lock()));
-}
-
-/// Unlocks what [`lock_for_fork`] locked.
-///
-/// # Safety
-///
-/// The calling thread locked it, or is its copy in a child.
-pub unsafe fn unlock_after_fork() {
-    // SAFETY: the caller's contract.
-    SHELVES.iter().for_each(|shelf| unsafe { shelf.lock.force_unlock() });
 }

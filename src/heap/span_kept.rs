@@ -4,18 +4,21 @@
 //! several times what a list does. Most rungs keep few, and not for long (`SPANS_KEPT_SLOTS`): they serve nobody else
 //! meanwhile. Where classes do not share, all are kept, for ever.
 //!
-//! A heap keeps some for its own thread, which takes them without a lock; what is too many lies on shelves (`shelf.rs`).
+//! A heap keeps some for its own thread, which takes them without a lock. What another thread frees goes home to it, by an
+//! inbox: who makes buffers that others drop finds them again.
 
-#![forbid(unsafe_code)]
+use core::iter;
 
 use super::bin::PoolList;
+use super::inbox::Inbox;
 use super::ledger;
-use crate::base::geometry::SPANS_UNPUBLISHED_BYTES;
+use crate::base::geometry::{INBOX_POOLS, SPANS_UNPUBLISHED_BYTES};
 use crate::base::length::SpanLength;
 use crate::mem::pool::Pool;
+use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::sync::word::WordSize;
 
-/// See the module. Only who has the heap, or the shelf's lock, calls what changes it.
+/// See the module. Only who has the heap calls what changes it.
 pub struct KeptSpans {
     /// By length, the shortest first; the last freed first.
     lists: [PoolList; SpanLength::COUNT],
@@ -123,11 +126,27 @@ fn length_of(span: &Pool) -> SpanLength {
     SpanLength::of(span.span_slots())
 }
 
-/// The spans of one heap: those that it keeps, and how many its thread took and gave back.
+/// Spans that other threads freed, for the heap that they were allocated by. On cache lines of its own: others write to it.
+#[repr(align(64))]
+struct Posted {
+    inbox: Inbox<Pool>,
+    slots: AtomicUsize,
+}
+
+impl Posted {
+    const fn new() -> Self {
+        Self { inbox: Inbox::new(), slots: AtomicUsize::new(0) }
+    }
+}
+
+/// The spans of one heap: those that it keeps, those that wait for it, and how many its thread took and gave back.
 pub struct OwnSpans {
     pub kept: KeptSpans,
     /// Slots that the heap may keep, by the last look at the policy; 0 before the first one.
     pub kept_max: WordSize,
+    posted: Posted,
+    /// Slots that may wait, likewise. By any thread.
+    pub posted_max: WordSize,
     /// Spans that the program has more, and their requested bytes, since the ledger was last told.
     unpublished: [WordSize; 2],
 }
@@ -136,7 +155,64 @@ impl OwnSpans {
     /// All bits zero.
     pub const fn new() -> Self {
         let unpublished = [const { WordSize::new(0) }; 2];
-        Self { kept: KeptSpans::new(), kept_max: WordSize::new(0), unpublished }
+        let (kept_max, posted_max) = (WordSize::new(0), WordSize::new(0));
+        Self { kept: KeptSpans::new(), kept_max, posted: Posted::new(), posted_max, unpublished }
+    }
+
+    /// Takes a span that suits of those that are kept, or that wait.
+    pub fn take(&self, wanted: &Wanted) -> Option<&'static Pool> {
+        loop {
+            let found = self.kept.take(wanted);
+            if found.is_some() || !self.has_mail() {
+                return found;
+            }
+            self.take_some_in();
+        }
+    }
+
+    /// Has a span that another thread freed wait for the heap, unless more than `slots_max` slots do then. By any thread.
+    pub fn post(&self, span: &Pool, slots_max: usize) -> bool {
+        let slots = span.span_slots();
+        if self.posted.slots.load(Relaxed).saturating_add(slots) > slots_max {
+            return false;
+        }
+        // Before the span is there to be taken in.
+        self.posted.slots.fetch_add(slots, Relaxed);
+        self.posted.inbox.put(span);
+        true
+    }
+
+    /// Whether spans wait.
+    pub fn has_mail(&self) -> bool {
+        self.posted.inbox.has_any()
+    }
+
+    /// Keeps all that waits. For who has the heap.
+    pub fn take_in(&self) {
+        while self.has_mail() {
+            self.take_some_in();
+        }
+    }
+
+    /// Keeps some of what waits: each may be in no cache.
+    #[cold]
+    #[inline(never)]
+    pub fn take_some_in(&self) {
+        let mut slots = 0;
+        self.posted.inbox.refill();
+        // SAFETY: a span in an inbox is nobody's, so that it stays, and only who has the heap takes it.
+        let next = || unsafe { self.posted.inbox.take_next(|span| span.as_ref()) };
+        for span in iter::from_fn(next).take(INBOX_POOLS) {
+            slots += span.span_slots();
+            self.kept.put(span);
+        }
+        self.posted.slots.fetch_sub(slots, Relaxed);
+    }
+
+    /// Forgets what waits: for a forked child.
+    pub fn forget_posted(&self) {
+        self.posted.inbox.forget();
+        self.posted.slots.store(0, Relaxed);
     }
 
     /// The program has so many spans and requested bytes more, or fewer.

@@ -1,6 +1,6 @@
 //! A sweep: one visit to every heap and every arena, giving back what is old.
 //!
-//! First spans on shelves go; then, heap by heap, the spans it keeps, frees that are held back or wait are moved on, and current pools are let go
+//! First, heap by heap, the spans it keeps go, frees that are held back or wait are moved on, and current pools are let go
 //! (`visit.rs`); then arena by arena, pools are hollowed or let go and free slots are purged; then large
 //! blocks. What was seen at the last sweep, and has
 //! not changed since, is old. It goes in steps, so that nobody waits long: neither the owner of a heap, which is
@@ -15,7 +15,7 @@ use core::ptr::{self, NonNull};
 use super::registry::REGISTRY;
 use super::thread_heap::ThreadHeap;
 use super::visit::Visit;
-use super::{config, large_return, ledger, local, span, vacancy};
+use super::{config, large_return, ledger, local, vacancy};
 use crate::base::geometry::{
     ARENA_SIZE, BLOCKS_A_PAGE, CLAIM_PAGES, CLAIM_STEP_PAGES, POOLS_PER_ARENA, STEP_PAGES,
     STEP_REST_US,
@@ -81,8 +81,6 @@ pub struct Step {
 
 /// Where a sweep has come to.
 struct Sweep {
-    /// The shelves were not looked at yet.
-    shelves: bool,
     /// The heap that is next, and where in it.
     heap: Option<(&'static ThreadHeap, Visit)>,
     /// The arena that is visited, and what is left of its pools.
@@ -152,7 +150,7 @@ pub fn step_any(anew: bool, enough: usize, work: usize) -> Option<Step> {
 
 impl Sweep {
     const fn none() -> Self {
-        Self { shelves: false, heap: None, arena: None, pools: Pools::none() }
+        Self { heap: None, arena: None, pools: Pools::none() }
     }
 
     fn begin(&mut self) {
@@ -162,7 +160,6 @@ impl Sweep {
         }
         arenas.begin_visit();
         drop(arenas);
-        self.shelves = true;
         self.pools = Pools::none();
         self.heap = REGISTRY.lock().first().map(|first| (first, Visit::begin()));
     }
@@ -187,10 +184,6 @@ impl Sweep {
 
     /// The shortest part of a sweep.
     fn step(&mut self, age: Age) -> Step {
-        if mem::take(&mut self.shelves) {
-            // Before the arenas are visited, which then find old slots.
-            return Step { swept: span::give_back_shelves(age), work: 1, last: false };
-        }
         if let Some((heap, visit)) = &mut self.heap {
             let step = with_heap(heap, |heap, hold| visit.step(heap, hold, age));
             if step.is_none() || visit.is_over {

@@ -277,6 +277,7 @@ impl ThreadHeap {
     pub fn forget_inbox(&self) {
         self.tenancy.reset(self.as_owner().addr());
         self.inbox.forget();
+        self.spans.forget_posted();
     }
 
     /// Checks the heap's pools: each in the list of its state, each sound. For the owner.

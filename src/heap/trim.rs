@@ -2,7 +2,7 @@
 
 use super::sweep::{self, Age, sweep_all};
 use super::thread_heap::ThreadHeap;
-use super::{config, large_return, local, span};
+use super::{config, large_return, local};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{CURRENTS_A_STEP, PAGES_UNMAPPED};
 use crate::mem::arena_set::ARENAS;
@@ -50,9 +50,6 @@ impl Round {
         let rung = config::retention();
         if !rung.classes_share() {
             return (0, Stepped::Over);
-        }
-        if !self.begun {
-            self.given += span::give_back_shelves(Age::Any).bytes;
         }
         let page_size = sys::page_size();
         // Whole mappings are the cheapest to give back, then free slots, which lie together: a sweep may
@@ -113,7 +110,7 @@ impl ThreadHeap {
         let collected = self.collect_inbox();
         let unused = SizeClass::all().map(|class| self.uninstall_if_unused(class));
         let pools = unused.sum::<usize>() + self.release_empties(|_| true);
-        collected + pools + self.give_back_spans() + span::give_back_shelves(Age::Any).bytes
+        collected + pools + self.give_back_spans()
     }
 
     /// Publishes everything: sums are exact for what this thread did.

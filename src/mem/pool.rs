@@ -134,9 +134,9 @@ impl Pool {
         self.owner.store(owner, Relaxed);
     }
 
-    /// Makes this the record of a span of `slots` slots for `requested` bytes.
-    pub fn open_span(&self, slots: usize, requested: usize) {
-        self.owner.store(core::ptr::null_mut(), Relaxed);
+    /// Makes this the record of a span of `slots` slots for `requested` bytes, which `owner` allocates, if it has one.
+    pub fn open_span(&self, slots: usize, requested: usize, owner: *mut Owner) {
+        self.set_span_owner(owner);
         self.resize_span(slots, requested);
         self.forget_seen();
         self.set_state(State::Span);
@@ -212,6 +212,11 @@ impl Pool {
     #[inline]
     pub fn span_slots(&self) -> usize {
         self.carved.get() as usize
+    }
+
+    /// To whom a span goes when another thread frees it. For who has the span.
+    pub fn set_span_owner(&self, owner: *mut Owner) {
+        self.owner.store(owner, Relaxed);
     }
 
     /// Cuts or lengthens a span in its record.

@@ -2,7 +2,7 @@
 
 use crate::base::geometry::{
     ARENAS_EMPTY_KEPT, EMPTY_SLOTS_KEPT, HUGE_KEPT, LARGE_KEPT_BYTES, LARGE_KEPT_BYTES_YOUNG,
-    SLOT_SIZE, SPANS_KEPT_SLOTS,
+    SLOT_SIZE, SPANS_KEPT_SLOTS, SPANS_POSTED_SLOTS,
 };
 
 /// What leaves when memory becomes free: a ladder, each rung giving back what the one before it does
@@ -96,8 +96,7 @@ impl Retention {
 
     /// Slots of empty pools that one of so many heaps with a thread keeps, under a rung that waits.
     pub(crate) fn empty_slots_kept(heaps: usize) -> usize {
-        let [all, least] = EMPTY_SLOTS_KEPT;
-        (all / heaps.max(1)).max(least)
+        share(EMPTY_SLOTS_KEPT, heaps)
     }
 
     /// Wholly empty arenas to keep when one becomes empty.
@@ -127,19 +126,19 @@ impl Retention {
         self.waits() || !self.classes_share()
     }
 
-    /// Slots of freed spans that one heap keeps whole for their length, and its shelf, beside `live` bytes of live blocks, where so
-    /// many heaps have a thread: none, or more than the longest has. If there is one, nobody would come to its shelf.
+    /// Slots of freed spans that one heap keeps whole for their length, and of such that other threads freed and that wait for
+    /// it, beside `live` bytes of live blocks, where so many heaps have a thread: none, or more than the longest has.
     pub(crate) fn spans_kept_slots(self, live: usize, heaps: usize) -> [usize; 2] {
-        let [least, most] = SPANS_KEPT_SLOTS;
-        let heaps = heaps.max(1);
-        // One heap has it all; of two halves each has more than the longest.
+        let ([least, most], heaps) = (SPANS_KEPT_SLOTS, heaps.max(1));
         let least_of_all = least * heaps.min(2);
         let kept = (live / heaps / SLOT_SIZE * least).isqrt().clamp(least_of_all, most);
+        let posted = 2 * kept;
         match self {
-            Retention::NeverShrink => [kept, usize::MAX],
+            Retention::NeverShrink => [usize::MAX; 2],
             Retention::KeepArenas | Retention::ReturnArenas => [0, 0],
-            _ if heaps == 1 => [kept, 0],
-            Retention::ReturnPools | Retention::ReturnPages => [kept / 2, kept / 2],
+            Retention::ReturnPools | Retention::ReturnPages => {
+                [kept, posted.min(share(SPANS_POSTED_SLOTS, heaps))]
+            }
         }
     }
 
@@ -157,6 +156,11 @@ impl Retention {
     pub(crate) fn large_fits(kept: usize, bytes: usize) -> bool {
         kept >= bytes && kept - bytes <= kept / 8
     }
+}
+
+/// What one of so many heaps has of `all`, or `least`.
+fn share([all, least]: [usize; 2], heaps: usize) -> usize {
+    (all / heaps.max(1)).max(least)
 }
 
 #[cfg(test)]
@@ -187,17 +191,17 @@ mod tests {
         let longest = SPAN_MAX / SLOT_SIZE;
         for (rung, heaps) in Retention::ALL.into_iter().flat_map(|rung| [(rung, 0), (rung, 999)]) {
             let kept = [0, 1 << 30, 1 << 40].map(|live| rung.spans_kept_slots(live, heaps));
-            let all = kept.map(|[own, shelf]| own.saturating_add(shelf));
-            assert_eq!(all[0] > 0, rung.keeps_spans());
-            assert!(kept.iter().flatten().all(|&slots| slots == 0 || slots > longest));
-            assert_eq!(all[0] < all[2], rung.waits());
-            // Each of many keeps less of what is live, and none less than one alone that has nothing.
-            let sum = |live, heaps| {
-                let [own, shelf] = rung.spans_kept_slots(live, heaps);
-                own.saturating_add(shelf)
-            };
-            assert!(sum(1 << 28, 1000) <= sum(1 << 28, 8));
-            assert!(sum(0, 8) >= sum(0, 1));
+            assert!(
+                kept.iter().flatten().all(|&slots| {
+                    if rung.keeps_spans() { slots > longest } else { slots == 0 }
+                })
+            );
+            assert_eq!(kept[0][0] < kept[2][0], rung.waits());
+            // Each of many keeps less of what is live.
+            let [own, posted] = rung.spans_kept_slots(1 << 28, 1000);
+            let [own_of_few, posted_of_few] = rung.spans_kept_slots(1 << 28, 8);
+            assert!(own <= own_of_few && posted <= posted_of_few);
+            assert_eq!(posted < posted_of_few, rung.waits());
         }
     }
 
