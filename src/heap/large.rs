@@ -82,7 +82,7 @@ impl Mapping {
     }
 }
 
-/// Every direct mapping. Rank 4: taken with no lock held. What is live is published under it, so that
+/// Every direct mapping. Rank 3: taken with no lock held. What is live is published under it, so that
 /// a forked child finds the sums right.
 pub(super) struct LargeBlocks {
     live: Index,

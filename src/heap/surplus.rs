@@ -21,7 +21,7 @@ use crate::base::geometry::{
 use crate::mem::arena;
 use crate::mem::arena_set::ARENAS;
 use crate::mem::pool::{Pool, SPARSE};
-use crate::policy::surplus::{self, EPOCHS_REMEMBERED, Epoch, Event, Verdict};
+use crate::policy::surplus::{self, EPOCHS_REMEMBERED, Epoch, Event, Past, Verdict};
 use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use crate::sys;
 use crate::sys::purge::Batch;
@@ -318,7 +318,8 @@ fn give_back_shared(wanted: usize) -> usize {
 /// OS pages to give back for `event`, beside `free` bytes.
 fn owed(event: Event, free: usize) -> usize {
     let live = ledger::LIVE_BYTES.now();
-    surplus::owed(event, RELUCTANCE.load(Relaxed), free, live, sys::page_size())
+    let past = Past { has_begun: GIVEN.load(Relaxed) > 0, reluctance: RELUCTANCE.load(Relaxed) };
+    surplus::owed(event, past, free, live, sys::page_size())
 }
 
 /// Gives back what `event` calls for, at most one step of it. `heap` is the caller's, which is on a

@@ -21,9 +21,12 @@ const JUDGED_PAGES_LEAST: usize = 64;
 /// Epochs for which what was given back is remembered: so many may pass until a phase has its turn again.
 pub const EPOCHS_REMEMBERED: u32 = 4;
 
-/// Free bytes that are no surplus after frees, beside `live` ones: a working set may breathe by a
-/// fifth and more.
-fn kept_after_frees(live: usize) -> usize {
+/// Free bytes beyond a breath that are no surplus after frees until any goes: of so few the delay makes no trouble, and that a phase wants
+/// again what the one before it freed is learnt only when all of that went and came back. Many a program is over before that pays.
+const KEPT_UNTIL_BEGUN: usize = 12 << 20;
+
+/// Free bytes that a working set of `live` ones may breathe by.
+fn breath(live: usize) -> usize {
     live / 8 * 3 + (4 << 20)
 }
 
@@ -62,25 +65,36 @@ impl Event {
     }
 }
 
+/// What came before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Past {
+    /// Surplus has gone back since the process last learnt whether that pays.
+    pub has_begun: bool,
+    /// By what it divides what goes.
+    pub reluctance: usize,
+}
+
 /// OS pages of `page_size` bytes to give back for `event`, beside `free` and `live` bytes. After
 /// frees, up to four times as many as became free, so that what was kept until the surplus began
 /// follows.
-pub fn owed(event: Event, reluctance: usize, free: usize, live: usize, page_size: usize) -> usize {
+pub fn owed(event: Event, past: Past, free: usize, live: usize, page_size: usize) -> usize {
     let (pages, kept, kept_anyway) = match event {
-        Event::Freed(pages) => (pages.saturating_mul(4), kept_after_frees(live), usize::MAX),
+        Event::Freed(pages) => {
+            let kept = breath(live) + if past.has_begun { 0 } else { KEPT_UNTIL_BEGUN };
+            (pages.saturating_mul(4), kept, usize::MAX)
+        }
         Event::Grown(pages) => {
             let kept = kept_for_growth(live);
             (pages, kept, kept + KEPT_BY_RELUCTANT)
         }
     };
     let beyond = |kept| pages.min(free.saturating_sub(kept) / page_size);
-    beyond(kept_anyway).max(beyond(kept) / reluctance)
+    beyond(kept_anyway).max(beyond(kept) / past.reluctance)
 }
 
-/// Whether so little is free beside what is live that it is no surplus by any event, and that a
-/// working set which breathes may want it again.
+/// Whether so little is free beside what is live that a working set which breathes may want it again.
 pub fn is_breath(free: usize, live: usize) -> bool {
-    free <= kept_after_frees(live)
+    free <= breath(live)
 }
 
 /// What has happened since the last judgement, in OS pages.
@@ -132,33 +146,46 @@ mod tests {
     const MIB: usize = 1 << 20;
     const PAGE: usize = 4096;
 
+    fn begun(reluctance: usize) -> Past {
+        Past { has_begun: true, reluctance }
+    }
+
     #[test]
     fn a_working_set_that_breathes_by_a_fifth_has_no_surplus() {
         let (free, live) = (20 * MIB, 80 * MIB);
-        assert_eq!(owed(Event::Freed(1000), 1, free, live, PAGE), 0);
+        assert_eq!(owed(Event::Freed(1000), begun(1), free, live, PAGE), 0);
         assert!(is_breath(free, live));
         assert!(!is_breath(60 * MIB, 40 * MIB));
     }
 
     #[test]
     fn a_large_drop_is_followed_at_four_times_its_pace() {
-        assert_eq!(owed(Event::Freed(64), 1, 100 * MIB, 10 * MIB, PAGE), 256);
-        assert_eq!(owed(Event::Freed(64), 8, 100 * MIB, 10 * MIB, PAGE), 32);
-        assert_eq!(owed(Event::Freed(64), 1, 4 * MIB + 3 * PAGE, 0, PAGE), 3);
+        assert_eq!(owed(Event::Freed(64), begun(1), 100 * MIB, 10 * MIB, PAGE), 256);
+        assert_eq!(owed(Event::Freed(64), begun(8), 100 * MIB, 10 * MIB, PAGE), 32);
+        assert_eq!(owed(Event::Freed(64), begun(1), 4 * MIB + 3 * PAGE, 0, PAGE), 3);
+    }
+
+    #[test]
+    fn a_small_drop_is_left_to_the_delay_unless_more_has_gone_already() {
+        let first = Past { has_begun: false, reluctance: 1 };
+        assert_eq!(owed(Event::Freed(1000), first, 16 * MIB, 0, PAGE), 0);
+        assert_eq!(owed(Event::Freed(1000), first, 16 * MIB + 3 * PAGE, 0, PAGE), 3);
+        assert_eq!(owed(Event::Freed(1000), begun(1), 16 * MIB, 0, PAGE), 3072);
+        assert_eq!(owed(Event::Grown(64), first, 10 * MIB, 0, PAGE), 64);
     }
 
     #[test]
     fn growth_is_paid_for_page_by_page_beside_much_free_memory() {
-        assert_eq!(owed(Event::Grown(64), 1, 100 * MIB, 10 * MIB, PAGE), 64);
-        assert_eq!(owed(Event::Grown(64), 1, 10 * MIB, 100 * MIB, PAGE), 0);
+        assert_eq!(owed(Event::Grown(64), begun(1), 100 * MIB, 10 * MIB, PAGE), 64);
+        assert_eq!(owed(Event::Grown(64), begun(1), 10 * MIB, 100 * MIB, PAGE), 0);
     }
 
     #[test]
     fn the_reluctant_keep_what_they_may_want_again_but_not_without_end() {
-        assert_eq!(owed(Event::Grown(64), 32, 60 * MIB, 8 * MIB, PAGE), 2);
-        assert_eq!(owed(Event::Grown(64), 32, 66 * MIB + 3 * PAGE, 8 * MIB, PAGE), 3);
-        assert_eq!(owed(Event::Grown(64), 256, 200 * MIB, 8 * MIB, PAGE), 64);
-        assert_eq!(owed(Event::Freed(64), 256, 200 * MIB, 8 * MIB, PAGE), 1);
+        assert_eq!(owed(Event::Grown(64), begun(32), 60 * MIB, 8 * MIB, PAGE), 2);
+        assert_eq!(owed(Event::Grown(64), begun(32), 66 * MIB + 3 * PAGE, 8 * MIB, PAGE), 3);
+        assert_eq!(owed(Event::Grown(64), begun(256), 200 * MIB, 8 * MIB, PAGE), 64);
+        assert_eq!(owed(Event::Freed(64), begun(256), 200 * MIB, 8 * MIB, PAGE), 1);
     }
 
     #[test]

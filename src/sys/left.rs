@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 use super::{guard, unmap};
 use crate::sync::lock::{Mutex, RawLock};
 
-/// Rank 5: taken with any lock held.
+/// Rank 4: taken with any lock held.
 static LEFT: Mutex<LeftOver> = Mutex::from_raw(
     <RawLock as parking_lot::lock_api::RawMutex>::INIT,
     LeftOver { first: None, bytes: 0 },
