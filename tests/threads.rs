@@ -67,12 +67,17 @@ fn stress_size(random: &mut Rng) -> usize {
     }
 }
 
-fn stress(seed: usize, turns: usize, exchange: &Exchange) {
+/// Sizes of spans alone.
+fn span_size(random: &mut Rng) -> usize {
+    33_000 + random.usize(..200_000)
+}
+
+fn stress(seed: usize, turns: usize, size: fn(&mut Rng) -> usize, exchange: &Exchange) {
     let mut random = Rng::with_seed(seed as u64);
     let (mut held, mut kept) = (Vec::new(), Vec::new());
     for _ in 0..turns {
         if random.usize(..2) == 0 {
-            let block = Box::new(Block::new(stress_size(&mut random)));
+            let block = Box::new(Block::new(size(&mut random)));
             if random.usize(..10) == 0 { kept.push(block) } else { held.push(block) }
         } else if !held.is_empty() {
             let index = random.usize(..held.len());
@@ -88,12 +93,16 @@ fn stress(seed: usize, turns: usize, exchange: &Exchange) {
 }
 
 fn stress_on(rung: Retention) {
+    let [threads, rounds, turns] = if DEBUG { [8, 10, 8000] } else { [16, 50, 50_000] };
+    stress_by(rung, [threads, rounds, turns], stress_size);
+}
+
+fn stress_by(rung: Retention, [threads, rounds, turns]: [usize; 3], size: fn(&mut Rng) -> usize) {
     serially(rung, || {
-        let (threads, rounds, turns) = if DEBUG { (8, 10, 8000) } else { (16, 50, 50_000) };
         let exchange = Exchange::new();
         for round in 0..rounds {
             let seeds = (0..threads).map(|thread| round * threads + thread);
-            on_threads(seeds, |seed| stress(seed, turns, &exchange));
+            on_threads(seeds, |seed| stress(seed, turns, size, &exchange));
             // The survivors are in the exchange; from time to time half of them go.
             for index in 0..EXCHANGES {
                 if round % 3 == 0 && index % 2 == 0 {
@@ -122,6 +131,13 @@ fn exchanged_blocks_keep_their_bytes_under_keep_arenas() {
 #[test]
 fn exchanged_blocks_keep_their_bytes_under_never_shrink() {
     stress_on(Retention::NeverShrink);
+}
+
+#[test]
+fn exchanged_spans_keep_their_bytes_and_go_home_or_stay() {
+    for rung in [Retention::ReturnPages, Retention::NeverShrink] {
+        stress_by(rung, if DEBUG { [8, 10, 300] } else { [16, 30, 1000] }, span_size);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -162,6 +178,7 @@ fn blocks_outlive_the_thread_that_made_them() {
 fn what_the_last_thread_frees_of_a_dead_heap_makes_its_arenas_leave() {
     serially(Retention::ReturnArenas, || {
         await_the_sweepers_end();
+        highwater::trim();
         let start = highwater::stats().mapped_bytes;
         for size in [16, 200, 5000] {
             let bytes = if DEBUG && size < 100 { 16 * MIB } else { 64 * MIB };
