@@ -147,10 +147,17 @@ fn trusted(block: *mut u8) -> Option<Trusted> {
     Some(Trusted { block: unsafe { NonNull::new_unchecked(block) }, class, pool })
 }
 
-/// Takes back what is in no pool, or in an arena that is not trusted.
+/// Takes back what is in no pool, or in an arena that is not trusted; null, which many a program frees, without a frame.
 #[inline(never)]
 unsafe fn release_other(block: *mut u8) {
-    let Some(block) = NonNull::new(block) else { return };
+    if let Some(block) = NonNull::new(block) {
+        // SAFETY: the caller's contract.
+        unsafe { release_by_place(block) };
+    }
+}
+
+#[inline(never)]
+unsafe fn release_by_place(block: NonNull<u8>) {
     let is_ours = match Place::of(block) {
         Place::Pool(pool, class) if check::is_sound(block, pool, class) => {
             // SAFETY: the caller's contract; the pool is of this class.
