@@ -240,6 +240,7 @@ const CHECKED: &[(&str, &str)] = &[
     ("small-twice-elsewhere", "freed already"),
     ("small-twice-by-another", "freed already"),
     ("latest-twice-by-another", "freed already"),
+    ("guest-twice", "freed already"),
     ("never", "never allocated"),
 ];
 
@@ -255,6 +256,7 @@ const HARDENED: &[(&str, &str)] = &[
     ("small-twice-elsewhere", "double free: 0x"),
     ("small-twice-by-another", "double free: 0x"),
     ("latest-twice-by-another", "double free: 0x"),
+    ("guest-twice", "double free: 0x"),
     ("never", "never handed out among blocks of 112 bytes"),
     ("overflow", "a block of 112 bytes"),
     ("after-free", "a free block of 112 bytes"),

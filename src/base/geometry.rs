@@ -77,6 +77,12 @@ pub const OUTBOX_POOLS: usize = 32;
 pub const OUTBOX_BYTES: usize = 8 << 10;
 /// Blocks of remote frees held back for one pool: as many as fit into two cache lines with what goes with them.
 pub const OUTBOX_BLOCKS: usize = 56;
+/// Blocks of a parcel up to which the thread that freed them takes them as guests when another pool wants the parcel's place. 1 to 16: with more,
+/// the owner misses what goes home by one exchange.
+pub const GUESTS_A_PARCEL: usize = 8;
+/// Guests that may come to a list that had none: twice as many each time they all found work, up to a pool's blocks. 1 to 16: so
+/// many of each class a thread holds that frees what others allocate, and allocates nothing.
+pub const GUESTS_FIRST: u32 = 4;
 
 /// Pools of a bin from which on a full one is not allocated from before [`FREE_SHARE`] of its blocks are free, and
 /// new memory is taken rather. 16 to 256: until then one more pool is too much.

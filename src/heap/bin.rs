@@ -18,6 +18,10 @@ pub struct Bin {
     pub pools: Word32,
     /// Blocks put on the current list since allocations were last published.
     pub handed: Word32,
+    /// Of those, blocks of other heaps' pools since the list was last exhausted (`guests.rs`).
+    pub guests: Word32,
+    /// How many of those there may be; 0 is few.
+    pub guests_max: Word32,
 }
 
 impl Bin {
@@ -27,6 +31,8 @@ impl Bin {
             empty: PoolList::new(),
             pools: Word32::new(0),
             handed: Word32::new(0),
+            guests: Word32::new(0),
+            guests_max: Word32::new(0),
         }
     }
 

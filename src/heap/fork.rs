@@ -44,6 +44,7 @@ extern "C" fn prepare() {
     let heap = local::own();
     if !heap.is_nobody() {
         let _inside = heap.enter();
+        heap.send_guests();
         heap.outbox.send_all();
         heap.collect_inbox();
         heap.spans.take_in();

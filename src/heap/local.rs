@@ -14,7 +14,6 @@ use super::sweeper;
 use super::thread_heap::{NOBODY, ThreadHeap};
 use super::watch;
 use crate::base::class::SizeClass;
-use crate::mem::parcel::Parcel;
 use crate::mem::pool::Pool;
 use crate::sys::{self, ExitKey};
 
@@ -109,7 +108,7 @@ pub unsafe fn free_remote(
     let inside = heap.enter();
     heap.count_free(class);
     // SAFETY: the caller's contract.
-    let sent = unsafe { heap.outbox.add_or_send(block, pool, class) };
+    let sent = unsafe { heap.outbox.add_or_send(block, pool, class, heap) };
     drop(inside);
     if sent {
         sweeper::nudge();
@@ -142,13 +141,8 @@ unsafe fn free_unheld(
         Some(heap) => Some(heap),
         None => {
             ledger::publish(class, -1);
-            let parcel = Parcel::new();
-            parcel.begin(1, block.cast());
             // SAFETY: the caller's contract.
-            unsafe {
-                parcel.add_last(block.cast(), class);
-                outbox::send(pool, &parcel);
-            }
+            unsafe { outbox::send_one(block.cast(), class) };
             None
         }
     }

@@ -8,6 +8,7 @@ pub mod current;
 mod duty;
 pub mod fork;
 mod free;
+mod guests;
 pub mod inbox;
 pub mod large;
 pub mod large_index;

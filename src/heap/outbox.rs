@@ -2,19 +2,21 @@
 //! costs one atomic exchange.
 //!
 //! A pool has one place in it, by its address. A batch goes when it is large enough, when another
-//! pool wants the place, when the thread's heap settles, and at the thread's end.
+//! pool wants the place, when the thread's heap settles, and at the thread's end. A small one that must go for another pool's
+//! need not go far (`guests.rs`).
 
 use core::ptr::{self, NonNull};
 
 use super::thread_heap::ThreadHeap;
 use super::{config, vacancy};
 use crate::base::class::SizeClass;
-use crate::base::geometry::{ARENA_SIZE, OUTBOX_BLOCKS, OUTBOX_BYTES, OUTBOX_POOLS, RECORD_SIZE};
-#[cfg(all(feature = "malloc", not(feature = "hardened")))]
+use crate::base::geometry::{
+    ARENA_SIZE, GUESTS_A_PARCEL, OUTBOX_BLOCKS, OUTBOX_BYTES, OUTBOX_POOLS, RECORD_SIZE,
+};
 use crate::mem::block::Block;
 use crate::mem::parcel::Parcel;
 use crate::mem::pool::Pool;
-use crate::sync::word::WordPtr;
+use crate::sync::word::{Word8, WordPtr};
 
 const _: () = assert!(OUTBOX_BLOCKS <= u8::MAX as usize);
 
@@ -26,6 +28,8 @@ pub struct Outbox([Batch; OUTBOX_POOLS]);
 struct Batch {
     pool: WordPtr<Pool>,
     parcel: Parcel,
+    /// The class's index.
+    class: Word8,
 }
 
 const _: () = assert!(size_of::<Batch>() <= 128, "two cache lines");
@@ -47,7 +51,7 @@ impl Outbox {
         ptr::eq(batch.pool.get(), pool) && unsafe { batch.parcel.add(block.cast(), class) }
     }
 
-    /// Adds a block of `pool`, after what makes room for it. True if the batch that it belongs to went.
+    /// Adds a block of `pool`, after what makes room for it, to the outbox of `heap`. True if the batch that it belongs to went.
     ///
     /// # Safety
     ///
@@ -57,10 +61,12 @@ impl Outbox {
         block: NonNull<u8>,
         pool: &'static Pool,
         class: SizeClass,
+        heap: &ThreadHeap,
     ) -> bool {
         let batch = &self.0[place(pool)];
         if !ptr::eq(batch.pool.get(), pool) {
-            batch.send();
+            batch.make_room(heap);
+            batch.class.set(class.index() as u8);
             batch.pool.set(ptr::from_ref(pool).cast_mut());
             batch.parcel.begin(ENOUGH[class.index()].into(), block.cast());
         }
@@ -114,7 +120,20 @@ const fn enough() -> [u8; SizeClass::COUNT] {
 
 impl Batch {
     const fn new() -> Self {
-        Self { pool: WordPtr::new(ptr::null_mut()), parcel: Parcel::new() }
+        Self { pool: WordPtr::new(ptr::null_mut()), parcel: Parcel::new(), class: Word8::new(0) }
+    }
+
+    /// Has no blocks any more: if they are few, `heap`, which is the thread's, may have use for them.
+    fn make_room(&self, heap: &ThreadHeap) {
+        let few = self.parcel.count() <= GUESTS_A_PARCEL;
+        if let (Some(pool), true) = (NonNull::new(self.pool.get()), few)
+            && let Some(class) = SizeClass::from_index(self.class.get().into())
+            // SAFETY: the batch's blocks are used blocks of the pool, which is therefore mapped.
+            && unsafe { heap.take_guests(&self.parcel, pool.as_ref(), class) }
+        {
+            return self.pool.set(ptr::null_mut());
+        }
+        self.send();
     }
 
     fn send(&self) {
@@ -124,6 +143,22 @@ impl Batch {
         self.pool.set(ptr::null_mut());
         // SAFETY: the batch's blocks are used blocks of the pool, which is therefore mapped.
         unsafe { send(pool.as_ref(), &self.parcel) };
+    }
+}
+
+/// Hands one block of `class` to the heap that owns its pool.
+///
+/// # Safety
+///
+/// A used block, and nobody uses it any more.
+pub unsafe fn send_one(block: NonNull<Block>, class: SizeClass) {
+    let pool = Pool::starting(block.addr().get() & !(class.pool_size() - 1));
+    let parcel = Parcel::new();
+    parcel.begin(1, block);
+    // SAFETY: the caller's contract; the record is the block's pool's.
+    unsafe {
+        parcel.add_last(block, class);
+        send(pool.as_ref(), &parcel);
     }
 }
 

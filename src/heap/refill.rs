@@ -43,6 +43,7 @@ impl ThreadHeap {
         if let Some(block) = self.pop(class) {
             return Some(block);
         }
+        self.guests_are_gone(class);
         let current = self.current_pool(class);
         if !current.is_some_and(|pool| self.carve(pool, class)) {
             if let Some(pool) = current {

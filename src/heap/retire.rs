@@ -8,7 +8,7 @@ use super::{config, ledger, registry};
 use crate::base::class::SizeClass;
 use crate::base::geometry::{ARENA_SIZE, SLOT_SIZE, SLOTS_PER_ARENA};
 use crate::mem::arena_set::{ARENAS, ArenaSet, Vacated};
-use crate::mem::block::{self, Block};
+use crate::mem::block::Block;
 use crate::mem::pool::{Pool, State};
 use crate::policy::retention::Retention;
 
@@ -198,8 +198,7 @@ impl ThreadHeap {
     /// the system.
     pub fn uninstall_if_unused(&'static self, class: SizeClass) -> usize {
         let Some(pool) = self.current_pool(class) else { return 0 };
-        // SAFETY: the current list is this heap's, and this is its thread.
-        let free = unsafe { block::length(self.current(class).free.get()) };
+        let free = self.own_listed(pool, class);
         if free + pool.absent() == pool.carved() { self.uninstall(class) } else { 0 }
     }
 
@@ -220,8 +219,7 @@ impl ThreadHeap {
         class: SizeClass,
         free: *mut Block,
     ) -> usize {
-        // SAFETY: the list is this heap's, and this is who works on it.
-        let listed = unsafe { block::length(free) };
+        let (free, listed) = self.part_guests(pool, class, free);
         self.settle_at(class, listed);
         self.bin(class).handed.set(0);
         pool.free.set(free);

@@ -250,8 +250,7 @@ impl ThreadHeap {
     pub fn used_in(&self, pool: &Pool) -> usize {
         let current = self.current(pool.class());
         if current.base() == Some(pool.start().addr().get()) {
-            // SAFETY: the current list is this heap's, and this is its thread.
-            pool.carved() - pool.absent() - unsafe { block::length(current.free.get()) }
+            pool.carved() - pool.absent() - self.own_listed(pool, pool.class())
         } else {
             pool.used()
         }
@@ -265,6 +264,7 @@ impl ThreadHeap {
             bin.partial.iter().for_each(super::bin::PoolList::clear);
             bin.empty.clear();
             bin.handed.set(0);
+            bin.guests.set(0);
             self.tally(class).frees_left.set(class.capacity() as u32);
         }
         self.outbox.clear();

@@ -116,6 +116,7 @@ impl ThreadHeap {
     /// Publishes everything: sums are exact for what this thread did.
     pub fn settle_all(&'static self) {
         let _inside = self.enter();
+        self.send_guests();
         self.outbox.send_all();
         self.collect_inbox();
         SizeClass::all().for_each(|class| self.settle(class));

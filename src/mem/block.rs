@@ -68,8 +68,8 @@ pub unsafe fn carve(start: NonNull<u8>, size: usize, count: usize) -> NonNull<Bl
     unsafe { NonNull::new_unchecked(next) }
 }
 
-/// No pool has more blocks: the smallest are of eight bytes, and no class of them has larger pools.
-const BLOCKS_MOST: usize = POOL_SMALL / 8;
+/// No list has more blocks: the smallest are of eight bytes, and no class of them has larger pools; as many may be of other pools.
+const BLOCKS_MOST: usize = 2 * (POOL_SMALL / 8);
 
 /// The last block of a list and how many there are. Reads every link. A block that was freed twice may be
 /// behind itself: whoever walks such a list ends the process.
@@ -86,6 +86,23 @@ pub unsafe fn last(first: NonNull<Block>) -> (NonNull<Block>, usize) {
         invariant!(count <= BLOCKS_MOST, "a list of free blocks has an end");
     }
     (block, count)
+}
+
+/// The blocks of the list at `first`, each of which may be taken off it meanwhile; null has none.
+///
+/// # Safety
+///
+/// The caller owns the list.
+pub unsafe fn each(first: *mut Block) -> impl Iterator<Item = NonNull<Block>> {
+    let (mut next, mut count) = (first, 0);
+    core::iter::from_fn(move || {
+        let block = NonNull::new(next)?;
+        // SAFETY: on the caller's list.
+        next = unsafe { Block::next(block) };
+        count += 1;
+        invariant!(count <= BLOCKS_MOST, "a list of free blocks has an end");
+        Some(block)
+    })
 }
 
 /// Has a list go on with another one, whose first block is `list`: null is none.

@@ -103,6 +103,11 @@ impl Parcel {
         self.places().iter().any(|place| at(start, place.get()) == block)
     }
 
+    /// Calls `each` with every block, of the pool that starts at `start`: the oldest first.
+    pub fn for_each(&self, start: NonNull<u8>, each: impl Fn(NonNull<Block>)) {
+        self.places().iter().rev().for_each(|place| each(at(start, place.get())));
+    }
+
     fn places(&self) -> &[Word16] {
         &self.places[self.left.get() as usize..self.enough.get() as usize]
     }

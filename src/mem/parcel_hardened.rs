@@ -83,6 +83,12 @@ impl Parcel {
         self.left.set(self.left.get() - 1);
     }
 
+    /// Calls `each` with every block.
+    pub fn for_each(&self, _start: NonNull<u8>, each: impl Fn(NonNull<Block>)) {
+        // SAFETY: they are the parcel's.
+        unsafe { block::each(self.first.get()) }.take(self.count()).for_each(each);
+    }
+
     /// As its blocks are linked already, for the pool that starts at `start`.
     ///
     /// # Safety

@@ -281,7 +281,11 @@ impl Pool {
     pub fn see_list(&self, first: *mut Block) -> bool {
         let place = match first.addr() {
             0 => NO_LIST,
-            first => LIST_AT_START + (first.wrapping_sub(self.start().addr().get()) / 8) as u16,
+            // Of a block that lies in another pool it is some number.
+            first => {
+                let place = first.wrapping_sub(self.start().addr().get()) / 8;
+                LIST_AT_START.saturating_add(place as u16)
+            }
         };
         let is_as_seen = self.seen.get() == place;
         self.seen.set(place);

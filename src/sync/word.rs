@@ -38,7 +38,7 @@ macro_rules! word {
 }
 
 word!(/// Eight bits.
-    Word8, AtomicU8, u8);
+    Word8, AtomicU8, u8, new);
 word!(/// Sixteen bits.
     Word16, AtomicU16, u16, new);
 word!(/// Thirty-two bits.

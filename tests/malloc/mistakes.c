@@ -16,6 +16,15 @@ static void *frees_what_is_passed(void *unused) {
     return frees(passing);
 }
 
+// A block of each pool, and the first of them once more.
+static void *frees_here_and_there(void *count) {
+    char **blocks = (char **)passing;
+    NEED(hide(malloc(100)));
+    for (intptr_t i = 0; i < (intptr_t)count; i += 146) free(blocks[i]);
+    free(blocks[0]);
+    return NULL;
+}
+
 int main(int count, char **arguments) {
     NEED(count == 2);
     const char *what = arguments[1];
@@ -65,6 +74,14 @@ int main(int count, char **arguments) {
         pthread_barrier_wait(&passed);
         NEED(pthread_join(thread, NULL) == 0);
         free(passing);
+    } else if (!strcmp(what, "guest-twice")) {
+        // From more pools than frees are held back for: some of the blocks are to be allocated again by who freed them.
+        enum { MANY = 200 * 146 };
+        static char *many[MANY];
+        for (int i = 0; i < MANY; i++) NEED(many[i] = hide(malloc(100)));
+        passing = (char *)many;
+        pthread_t thread;
+        NEED(pthread_create(&thread, NULL, frees_here_and_there, (void *)(intptr_t)MANY) == 0 && pthread_join(thread, NULL) == 0);
     } else if (!strcmp(what, "never")) {
         free(small + 100 * 112);
     } else if (!strcmp(what, "overflow")) {

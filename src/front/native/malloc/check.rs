@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 use crate::base::class::SizeClass;
 use crate::heap::local;
 use crate::mem::arena_map;
-use crate::mem::block::Block;
+use crate::mem::block;
 use crate::mem::pool::{Pool, State};
 use crate::sys;
 
@@ -39,23 +39,23 @@ pub fn is_sound(block: NonNull<u8>, pool: &Pool, class: SizeClass) -> bool {
 /// Whether a block is on a list that the calling thread may read.
 fn is_listed(block: NonNull<u8>, pool: &Pool, class: SizeClass) -> bool {
     let heap = local::own();
-    if pool.owner() != heap.as_owner() {
-        return heap.outbox.holds(block.cast(), pool);
-    }
     let _inside = heap.enter();
-    let mut listed = match pool.state() {
-        State::Current => heap.current(class).free.get(),
-        _ => pool.free.get(),
+    let is_ours = pool.owner() == heap.as_owner();
+    let list = match pool.state() {
+        State::Current if is_ours => heap.current(class).free.get(),
+        _ if is_ours => pool.free.get(),
+        // As a guest.
+        _ => heap.current(class).free.get(),
     };
-    while let Some(free) = NonNull::new(listed) {
-        if free == block.cast() {
-            return true;
-        }
-        // SAFETY: on a list of this heap's, and this is its thread.
-        listed = unsafe { Block::next(free) };
+    // SAFETY: the lists are this heap's, and this is its thread.
+    if unsafe { block::each(list) }.any(|listed| listed == block.cast()) {
+        return true;
     }
-    // SAFETY: this heap owns the pool, and this is its thread.
-    unsafe { pool.waits(block.cast()) }
+    match is_ours {
+        // SAFETY: this heap owns the pool, and this is its thread.
+        true => unsafe { pool.waits(block.cast()) },
+        false => heap.outbox.holds(block.cast(), pool),
+    }
 }
 
 /// Ends the process if checks are on: `block` is nothing that could be given back.
