@@ -44,8 +44,18 @@ impl ThreadHeap {
         self.bin(class).guests_max.get().max(GUESTS_FIRST)
     }
 
-    /// The current list of `class` is exhausted: all guests found work. If they were about as many as may come, more may from now on.
+    /// The current list of `class` is exhausted: all guests found work.
+    #[inline(always)]
     pub fn guests_are_gone(&self, class: SizeClass) {
+        if self.bin(class).guests.get() != 0 {
+            self.welcome_more(class);
+        }
+    }
+
+    /// If the guests were about as many as may come, more may from now on.
+    #[cold]
+    #[inline(never)]
+    fn welcome_more(&self, class: SizeClass) {
         let (bin, most) = (self.bin(class), self.guests_max(class));
         if bin.guests.get() > most / 2 {
             bin.guests_max.set((most * 2).min(class.capacity() as u32));
