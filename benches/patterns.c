@@ -266,6 +266,29 @@ static void *one_of_two(void *seed) {
     return NULL;
 }
 
+// Threads replace random blocks of one table, and so free each other's, of all pools at random.
+enum { SWAPPED = 50000 };
+static _Atomic(void *) swapped[SWAPPED];
+
+static void *swapper(void *most) {
+    static _Atomic uint64_t seeds = 1;
+    uint64_t state = atomic_fetch_add(&seeds, 1) * 7919;
+    for (int turn = 0; turn < 1000000; turn++) {
+        char *block = malloc(16 + next_random(&state) % ((uintptr_t)most - 16));
+        if (block == NULL) abort();
+        *block = 1;
+        free(atomic_exchange(&swapped[next_random(&state) % SWAPPED], block));
+    }
+    return NULL;
+}
+
+static void swaps_of(uintptr_t most) {
+    void *mosts[64];
+    for (int i = 0; i < threads; i++) mosts[i] = (void *)most;
+    on_threads(swapper, mosts);
+    for (int i = 0; i < SWAPPED; i++) free(swapped[i]);
+}
+
 // What a thread of a service does: buffers of 32 to 256 KiB, 40 of them at a time, filled and dropped at random.
 static void *requests_of(void *seed) {
     enum { BUFFERS = 40, TURNS = 50000 };
@@ -288,6 +311,8 @@ static void middle(void) { replace(300, 8000, 64000, 3000000, touched); }
 static void spans(void) { replace(300, 60000, 600000, 300000, touched); }
 static void sparse(void) { replace(300, 33000, 500000, 2000000, begun); }
 static void sparse_small(void) { replace(1000, 1000, 128000, 3000000, begun); }
+static void swaps(void) { swaps_of(3000); }
+static void small_swaps(void) { swaps_of(200); }
 static void sizes(void) { on_threads(sizes_of, NULL); }
 static void table(void) { on_threads(table_of, NULL); }
 static void neighbours(void) { on_threads(neighbour_of, NULL); }
@@ -304,6 +329,7 @@ static const struct {
     {"short-threads", short_threads}, {"generations", generations}, {"middle", middle}, {"spans", spans},
     {"requests", requests}, {"pairs", pairs},     {"alike", alike},                 {"small", small},
     {"mixed", mixed},       {"sparse", sparse},     {"sparse-small", sparse_small}, {"passed", passing},
+    {"swaps", swaps},       {"small-swaps", small_swaps},
 };
 
 int main(int count, char **arguments) {

@@ -181,7 +181,7 @@ PROGRAMS = {
 PATTERNS = ["strings 1", "buffers 1", "large-buffers 1", "one-buffer 1", "sizes 1", "sizes 4", "table 1", "table 4",
             "batches 2", "batches 8", "neighbours 2", "neighbours 8", "short-threads 8", "generations 4", "middle 1",
             "spans 1", "requests 1", "requests 2", "requests 8", "pairs 1", "alike 1", "small 1", "mixed 1",
-            "sparse 1", "sparse-small 1", "passed 2", "passed 8"]
+            "sparse 1", "sparse-small 1", "passed 2", "passed 8", "swaps 4", "small-swaps 4"]
 
 SETS = {
     "programs": (prepare, PROGRAMS),

@@ -119,16 +119,17 @@ fn kill_group(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// The phrase for an end that was no success: how it ended, and the last line it said.
+/// The phrase for an end that was no success: how it ended, and what its first panic said, or the last line it said.
 fn reason(status: ExitStatus, said: &str) -> Reason {
     let end = match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}"),
         (None, None) => "an end of unknown kind".to_owned(),
     };
-    // A panic ends with a hint at RUST_BACKTRACE, which tells nothing here.
-    let tells = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
-    match said.lines().rfind(tells) {
+    // Behind what a panic says there may be a backtrace, or a hint at one.
+    let panicked = said.lines().skip_while(|line| !line.contains("panicked at ")).nth(1);
+    let last = || said.lines().rfind(|line| !line.trim().is_empty());
+    match panicked.or_else(last) {
         Some(line) => format!("{end}: {}", line.trim()),
         None => end,
     }
@@ -160,10 +161,11 @@ mod tests {
 
     #[test]
     fn a_child_that_fails_says_why() {
-        let hint = "note: run with `RUST_BACKTRACE=1` ...";
-        let answer =
-            shell(&format!("echo first >&2; echo no room >&2; echo '{hint}' >&2; exit 3"), TIMEOUT);
+        let answer = shell("echo first >&2; echo no room >&2; echo >&2; exit 3", TIMEOUT);
         assert_eq!(answer, Err("exit code 3: no room".to_owned()));
+        let panic = "thread 'main' panicked at x.rs:1:1:\nno sum\nstack backtrace:\n 0: main\n";
+        let answer = shell(&format!("printf \"{panic}\" >&2; exit 101"), TIMEOUT);
+        assert_eq!(answer, Err("exit code 101: no sum".to_owned()));
         assert_eq!(shell("kill -SEGV $$", TIMEOUT), Err("killed by signal 11".to_owned()));
     }
 
