@@ -13,8 +13,8 @@ pub trait Queued: Sized {
     fn link(&self) -> &WordPtr<Self>;
 }
 
-/// See the module.
-#[repr(C)]
+/// See the module. On a cache line of its own: others write to it.
+#[repr(C, align(64))]
 pub struct Inbox<T> {
     first: AtomicPtr<T>,
     /// What the owner took out and has not looked at yet, linked likewise.

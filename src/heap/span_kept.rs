@@ -126,8 +126,7 @@ fn length_of(span: &Pool) -> SpanLength {
     SpanLength::of(span.span_slots())
 }
 
-/// Spans that other threads freed, for the heap that they were allocated by. On cache lines of its own: others write to it.
-#[repr(align(64))]
+/// Spans that other threads freed, for the heap that they were allocated by.
 struct Posted {
     inbox: Inbox<Pool>,
     slots: AtomicUsize,

@@ -23,7 +23,8 @@ const AWAITED: u32 = 2;
 /// What is no heap's pass.
 pub const NO_PASS: usize = 1;
 
-/// The words of the protocol.
+/// The words of the protocol. On a cache line of their own: the owner writes to them all the time, and others read what stands beside.
+#[repr(align(64))]
 pub struct Tenancy {
     /// The owner is on a slow path.
     inside: AtomicU32,
