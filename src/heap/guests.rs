@@ -89,11 +89,12 @@ impl ThreadHeap {
         bin.guests.set(0);
         bin.guests_max.set(0);
         let (mut first, mut last, mut count) = (block::NONE, None, 0);
-        // SAFETY: the list is this heap's, and each block is behind those that are left when it comes.
+        // SAFETY: the list is this heap's; the link of each block is read before it is relinked or sent.
         for block in unsafe { block::each(list) } {
             if !is_of(block, pool, class) {
+                // It was counted when it came, and whoever publishes counts what is left on the list anew.
                 bin.handed.set(bin.handed.get() - 1);
-                // SAFETY: for another heap's pool it is in use; nobody uses it.
+                // SAFETY: `take_guests` put it here: a used block of another heap's pool, which nobody has any more.
                 unsafe { outbox::send_one(block, class) };
                 continue;
             }
