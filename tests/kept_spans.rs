@@ -71,6 +71,24 @@ fn a_kept_span_serves_what_is_a_little_shorter() {
     });
 }
 
+#[test]
+fn a_long_span_is_made_of_kept_ones_before_fresh_memory_is_touched() {
+    alone_with(&[NO_SWEEPER], || {
+        let never_used = || highwater::explain().uncarved;
+        let several = blocks(6, |_| 100_000);
+        let (first, last) = (several[0].at.addr(), several[5].at.addr());
+        drop(several);
+        // No longer than the longest pool: rather from elsewhere.
+        let short = Block::new(131_072);
+        assert_eq!(slots_kept(), 6 * 26);
+        let before = never_used();
+        let long = Block::new(500_000);
+        assert_eq!((slots_kept(), never_used()), (0, before));
+        assert!((first..last).contains(&long.at.addr()));
+        drop(short);
+    });
+}
+
 /// Where blocks begin, in order.
 fn starts(blocks: &[Block]) -> Vec<usize> {
     let mut starts: Vec<usize> = blocks.iter().map(|block| block.at.addr()).collect();
@@ -168,7 +186,7 @@ fn what_grows_takes_kept_spans_but_for_a_mebibyte_and_none_where_classes_do_not_
             drop(blocks(40, |_| 100_000));
             let before = slots_kept();
             assert!(before >= 40 * 26, "{rung:?}: {before} slots kept");
-            let longer = blocks(20, |_| 400_000);
+            let longer = blocks(60, |_| 131_072);
             let kept = slots_kept();
             let left = if rung == Retention::NeverShrink { before } else { 256 };
             assert!((left - 25..=left).contains(&kept), "{rung:?}: {kept} of {before} slots kept");

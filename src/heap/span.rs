@@ -12,7 +12,7 @@ use super::sweep::{Age, Swept};
 use super::thread_heap::ThreadHeap;
 use super::{config, ledger, limit, local, registry, sweeper, vacancy, watch};
 use crate::base::geometry::{
-    SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_MAX, SPANS_A_STEP, SPANS_AT_ONCE, SPANS_KEPT_ANYWAY,
+    SLOT_SIZE, SPAN_ALIGN_MAX, SPAN_LONG, SPAN_MAX, SPANS_A_STEP, SPANS_AT_ONCE, SPANS_KEPT_ANYWAY,
 };
 use crate::base::length::SpanLength;
 use crate::mem::arena::Taken;
@@ -57,10 +57,29 @@ fn take(slots: usize, align: usize, size: usize) -> Option<(NonNull<u8>, bool)> 
         span.open_span(slots, size, owner);
         ledger::publish_large(1, size as isize);
     };
-    let taken = ARENAS.lock().take(slots, align, open)?;
+    let shares = config::retention().classes_share();
+    let found = if slots >= SPAN_LONG && shares { find_run(slots, align, open) } else { None };
+    let taken = match found {
+        Some(taken) => taken,
+        None => ARENAS.lock().take(slots, align, open)?,
+    };
     grew(&taken);
     make_up_for(taken.grown);
     Some((taken.start, taken.fresh))
+}
+
+/// Takes resident slots for a long span. If there is no such run, gives all kept spans up, which with what is free between them
+/// may be one: fresh memory costs a fault for each OS page, a kept span that is wanted again a few hundred instructions.
+#[cold]
+#[inline(never)]
+fn find_run(slots: usize, align: usize, open: impl FnOnce(&Pool)) -> Option<Taken> {
+    let found = ARENAS.lock().take_resident(slots, align, open);
+    let heap = local::own();
+    if found.is_none() && !heap.is_nobody() {
+        let _inside = heap.enter();
+        heap.give_up_spans_over(0);
+    }
+    found
 }
 
 /// Slots became resident for a span.
@@ -291,15 +310,19 @@ impl ThreadHeap {
     pub fn give_up_spans(&self, slots: usize) {
         let kept = self.spans.kept.slots();
         if kept > SPANS_KEPT_ANYWAY && config::retention().classes_share() {
-            let left = kept.saturating_sub(slots).max(SPANS_KEPT_ANYWAY);
-            give_each(iter::from_fn(|| self.spans.kept.take_over(left)), Age::Any);
+            self.give_up_spans_over(kept.saturating_sub(slots).max(SPANS_KEPT_ANYWAY));
         }
+    }
+
+    /// Gives kept spans up until no more than `slots` slots are kept. Bytes that went to the system. For who has the heap.
+    fn give_up_spans_over(&self, slots: usize) -> usize {
+        give_each(iter::from_fn(|| self.spans.kept.take_over(slots)), Age::Any).bytes
     }
 
     /// Lets all spans of the heap go: its thread ends, and the next one may want others. For who has the heap.
     pub fn give_back_spans(&self) -> usize {
         self.spans.take_in();
-        give_each(iter::from_fn(|| self.spans.kept.take_over(0)), Age::Any).bytes
+        self.give_up_spans_over(0)
     }
 }
 

@@ -115,6 +115,31 @@ impl ArenaSet {
             }
         };
         taken.grown += grown;
+        self.open(&taken, open);
+        Some(taken)
+    }
+
+    /// As [`ArenaSet::take`], of slots that are resident, if a few looks find them.
+    pub fn take_resident(
+        &mut self,
+        slots: usize,
+        align: usize,
+        open: impl FnOnce(&Pool),
+    ) -> Option<Taken> {
+        let taken = self.take_idle(slots, align)?;
+        self.open(&taken, open);
+        Some(taken)
+    }
+
+    fn take_mapped(&mut self, slots: usize, align: usize) -> Option<Taken> {
+        self.take_idle(slots, align).or_else(|| self.index.take(slots, align))
+    }
+
+    fn take_idle(&mut self, slots: usize, align: usize) -> Option<Taken> {
+        if arena::idle_slots() < slots { None } else { self.index.take_resident(slots, align) }
+    }
+
+    fn open(&mut self, taken: &Taken, open: impl FnOnce(&Pool)) {
         // SAFETY: the slots lie in a mapped arena, whose records are mapped with it.
         let record = unsafe { Pool::at(taken.start.addr().get()).as_ref() };
         open(record);
@@ -122,17 +147,6 @@ impl ArenaSet {
             // SAFETY: an arena of the set has its tag, and the set is ours.
             unsafe { Arena::of(taken.start).as_mut() }.note_pool(taken.start.addr().get());
         }
-        Some(taken)
-    }
-
-    /// Of slots that are resident, if a few looks find them; else of any.
-    fn take_mapped(&mut self, slots: usize, align: usize) -> Option<Taken> {
-        let resident = if arena::idle_slots() >= slots {
-            self.index.take_resident(slots, align)
-        } else {
-            None
-        };
-        resident.or_else(|| self.index.take(slots, align))
     }
 
     /// Maps an arena, or those of a huge page. Slots that are resident with them.
