@@ -11,11 +11,12 @@ mod block;
 mod child;
 
 use std::collections::HashSet;
-use std::sync::mpsc;
-use std::thread;
+use std::sync::{Mutex, mpsc};
+use std::{mem, thread};
 
 use block::{Block, assert_sound, blocks};
 use child::alone_with;
+use fastrand::Rng;
 
 const NO_SWEEPER: &[(&str, &str)] = &[("HIGHWATER_SWEEPER", "off")];
 /// A medium block: 64 to a pool.
@@ -144,6 +145,48 @@ fn a_thread_that_counts_sends_its_guests_home() {
             || assert_eq!(not_home(), rest.len()),
         );
         drop(rest);
+        assert_sound();
+    });
+}
+
+#[test]
+fn blocks_that_threads_swap_are_counted_as_they_are() {
+    alone_with(NO_SWEEPER, || {
+        const ROUNDS: u64 = if cfg!(debug_assertions) { 80 } else { 400 };
+        // Of two sizes: to a list that is not exhausted blocks come home where the other one is. Few to a pool, so that its list is
+        // often as long as that.
+        let size = |number| [8000, SIZE][number % 2];
+        let table: Mutex<Vec<Block>> = Mutex::new(blocks(1000, size));
+        let swap = |seed| {
+            let mut random = Rng::with_seed(seed);
+            let mut held = Vec::new();
+            for turn in 0..10_000 {
+                // More, then fewer.
+                match random.usize(..100) {
+                    0..50 if turn / 200 % 2 == 0 => held.push(Block::new(size(turn))),
+                    0..60 if !held.is_empty() => {
+                        held.swap_remove(random.usize(..held.len()));
+                    }
+                    60.. if !held.is_empty() => {
+                        let given = held.swap_remove(random.usize(..held.len()));
+                        let mut table = table.lock().expect("nobody panics");
+                        let place = random.usize(..table.len());
+                        held.push(mem::replace(&mut table[place], given));
+                    }
+                    _ => {}
+                }
+            }
+        };
+        for round in 0..ROUNDS {
+            thread::scope(|scope| {
+                let swap = &swap;
+                (0..4).for_each(|thread| drop(scope.spawn(move || swap(4 * round + thread))));
+            });
+            assert_sound();
+        }
+        drop(table);
+        highwater::trim();
+        assert_eq!((highwater::stats().live_bytes, highwater::explain().live), (0, 0));
         assert_sound();
     });
 }

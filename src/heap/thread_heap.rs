@@ -217,12 +217,13 @@ impl ThreadHeap {
         ledger::publish(class, -(class.capacity() as isize));
     }
 
-    /// Counts `blocks` more on the current list, which has `remaining` now.
+    /// Counts `blocks` more on the current list, which has `remaining` now: more than were handed, if some were freed to it that were
+    /// published before.
     pub fn hand(&self, class: SizeClass, blocks: usize, remaining: usize) {
         let bin = self.bin(class);
         let handed = bin.handed.get() as usize;
         if handed + blocks > class.capacity() {
-            ledger::publish(class, (handed - remaining) as isize);
+            ledger::publish(class, handed as isize - remaining as isize);
             bin.handed.set((remaining + blocks) as u32);
         } else {
             bin.handed.set((handed + blocks) as u32);
