@@ -74,18 +74,28 @@ fn a_kept_span_serves_what_is_a_little_shorter() {
 #[test]
 fn a_long_span_is_made_of_kept_ones_before_fresh_memory_is_touched() {
     alone_with(&[NO_SWEEPER], || {
-        let never_used = || highwater::explain().uncarved;
-        let several = blocks(6, |_| 100_000);
-        let (first, last) = (several[0].at.addr(), several[5].at.addr());
-        drop(several);
-        // No longer than the longest pool: rather from elsewhere.
-        let short = Block::new(131_072);
-        assert_eq!(slots_kept(), 6 * 26);
-        let before = never_used();
-        let long = Block::new(500_000);
-        assert_eq!((slots_kept(), never_used()), (0, before));
-        assert!((first..last).contains(&long.at.addr()));
-        drop(short);
+        // Last the one that lets nothing go.
+        for rung in [Retention::ReturnPages, Retention::NeverShrink] {
+            highwater::set_retention(rung);
+            let never_used = || highwater::explain().uncarved;
+            let several = blocks(6, |_| 100_000);
+            let (first, last) = (several[0].at.addr(), several[5].at.addr());
+            drop(several);
+            // No longer than the longest pool: rather from elsewhere.
+            let short = Block::new(131_072);
+            let (kept, before) = (slots_kept(), never_used());
+            assert_eq!(kept, 6 * 26, "{rung:?}");
+            let long = Block::new(500_000);
+            let is_made_of_them = (first..last).contains(&long.at.addr());
+            if rung == Retention::NeverShrink {
+                assert_eq!((slots_kept(), is_made_of_them), (kept, false));
+            } else {
+                assert_eq!((slots_kept(), is_made_of_them), (0, true));
+                assert_eq!(never_used(), before);
+            }
+            drop((short, long));
+            highwater::trim();
+        }
     });
 }
 

@@ -109,9 +109,10 @@ pub const LARGE_KEPT_BYTES_YOUNG: usize = 64 << 20;
 pub const SPANS_KEPT_SLOTS: [usize; 2] = [256, 4096];
 /// Of those, slots that a heap keeps though other memory becomes resident. 0 to 1024: what is kept beyond serves that first.
 pub const SPANS_KEPT_ANYWAY: usize = 256;
-/// Slots of a span for which a heap gives all that it keeps up before memory is touched that is not resident. 17 to 64: less gives up
-/// what is wanted again for a run that a pool could have left; more touches fresh memory beside as much that is free.
-pub const SPAN_LONG: usize = 33;
+/// Slots of a span for which a heap gives all that it keeps up before memory is touched that is not resident: more than the longest
+/// pool has. 17 to 65: less gives up what is wanted again for a run that a pool could have left; more touches fresh memory
+/// beside as much that is free.
+pub const SPAN_LONG: usize = POOL_BIG / SLOT_SIZE + 1;
 /// Slots of freed spans that wait for the heaps whose threads allocated them, as other threads freed them: of all heaps with a thread
 /// together, and of one of many all the same. 32 MiB: who drops buffers that others make may drop some dozens before the others
 /// run. 1 MiB: with less the longest has no place.
