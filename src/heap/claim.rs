@@ -1,7 +1,8 @@
 //! What a heap's owner and its claimers say to each other, by `tenancy.rs`.
 
-use super::tenancy::{Claim, Inside};
+use super::tenancy::{Begun, Claim, Inside};
 use super::thread_heap::ThreadHeap;
+use crate::base::class::SizeClass;
 use crate::mem::pool::Owner;
 
 impl ThreadHeap {
@@ -11,11 +12,11 @@ impl ThreadHeap {
         self.tenancy.enter()
     }
 
-    /// As [`ThreadHeap::enter`] for the shortest of slow paths, to a pool of `owner`'s: false if that is
-    /// another heap, or this one was claimed. Ends with [`ThreadHeap::leave`] or [`ThreadHeap::resume`].
+    /// As [`ThreadHeap::enter`] for the shortest of slow paths, to a pool of `class` that is `owner`'s: `Err` if that is
+    /// another heap, or this one was claimed. Ends with [`ThreadHeap::leave`] or [`ThreadHeap::go_on`].
     #[inline(always)]
-    pub fn try_enter(&self, owner: *mut Owner) -> bool {
-        self.tenancy.try_enter(owner.addr())
+    pub fn try_enter(&self, class: SizeClass, owner: *mut Owner) -> Result<Begun, Begun> {
+        self.tenancy.try_enter(&self.tally(class).frees, owner.addr())
     }
 
     /// Whether the owner, which [`ThreadHeap::try_enter`] refused a pool, has entered all the same: the pool is another
@@ -30,21 +31,22 @@ impl ThreadHeap {
         self.tenancy.renew(self.as_owner().addr());
     }
 
-    /// The owner leaves what it entered by [`ThreadHeap::try_enter`].
+    /// The owner leaves what it entered by [`ThreadHeap::try_enter`], with so many frees counted, one or none. True if a pool's
+    /// worth of them is to be published: then it has not left, but [goes on](ThreadHeap::go_on).
     #[inline(always)]
-    pub fn leave(&self) {
-        self.tenancy.leave();
+    pub fn leave(&self, class: SizeClass, begun: Begun, frees: u32) -> bool {
+        self.tally(class).frees.end(begun, frees)
     }
 
-    /// What was entered by [`ThreadHeap::try_enter`], to be left when this is dropped.
-    pub fn resume(&self) -> Inside<'_> {
-        self.tenancy.resume()
+    /// What was entered by [`ThreadHeap::try_enter`] is a slow path like any other from now on, once it is left.
+    pub fn go_on(&self) -> Inside<'_> {
+        self.tenancy.go_on()
     }
 
     /// Claims the heap, unless somebody else does, its owner is on a slow path that does not end
     /// soon, or the system has no barrier.
     pub fn claim(&self) -> Option<Claim<'_>> {
-        self.tenancy.claim()
+        self.tenancy.claim(self.countdowns())
     }
 
     /// Waits until nobody claims the heap, which has no owner. Under the registry's lock, with sweeps

@@ -12,10 +12,11 @@ use core::ptr;
 use core::ptr::NonNull;
 
 use super::sweeper;
+use super::tenancy::Begun;
 use super::thread_heap::ThreadHeap;
 use crate::base::class::SizeClass;
-use crate::mem::link;
 use crate::mem::pool::{Pool, State};
+use crate::mem::{block, link};
 
 impl ThreadHeap {
     /// Takes a block of `class` back: onto the current list if it lies in the current pool.
@@ -46,15 +47,16 @@ impl ThreadHeap {
     ) {
         // SAFETY: a used block's pool is taken, so its arena and its record are mapped.
         let pool = unsafe { pool.as_ref() };
-        if !self.try_enter(pool.owner()) {
+        let begun = match self.try_enter(class, pool.owner()) {
+            Ok(begun) => begun,
             // SAFETY: the caller's contract.
-            return unsafe { Self::push_outside(block, self, class, pool) };
-        }
-        let is_current = pool.is_current();
-        let list = select_unpredictable(is_current, self.current(class).free, &pool.free);
+            Err(begun) => return unsafe { Self::push_outside(block, self, class, pool, begun) },
+        };
+        let counted = pool.counted();
+        let list = select_unpredictable(counted == 0, self.current(class).free, &pool.free);
         // SAFETY: the caller gave the block up, and either list is this heap's, which it has entered.
         unsafe { link::put(block.cast(), list) };
-        self.count_pushed(pool, class, u32::from(!is_current));
+        self.count_pushed(pool, class, begun, counted);
     }
 
     /// Whether `block` is what [`ThreadHeap::pop_latest`] gave last. So may null be.
@@ -82,17 +84,21 @@ impl ThreadHeap {
     /// Counts a free to a pool of this heap's, which it has entered, and leaves it: one of `counted` that are published by themselves,
     /// which those to the current pool are not.
     #[inline(always)]
-    fn count_pushed(&'static self, pool: &'static Pool, class: SizeClass, counted: u32) {
-        // One after the other, so that each branch uses the flags of its own subtraction.
-        let countdown = u32::from(pool.countdown.get()).wrapping_sub(1);
-        pool.countdown.set(countdown as u16);
+    fn count_pushed(
+        &'static self,
+        pool: &'static Pool,
+        class: SizeClass,
+        begun: Begun,
+        counted: u32,
+    ) {
+        let countdown = pool.countdown.get().wrapping_sub(1);
+        pool.countdown.set(countdown);
         if countdown == 0 {
-            return Self::push_on(pool, self, class, counted);
+            return Self::push_on(pool, self, class, begun, counted);
         }
-        if self.count_down(class, counted) {
-            return self.push_and_publish(class);
+        if self.leave(class, begun, counted) {
+            self.push_and_publish(class);
         }
-        self.leave();
     }
 
     /// Puts a block that its user gave up onto the current list if it lies in the current pool.
@@ -125,22 +131,31 @@ impl ThreadHeap {
     unsafe fn push_to(&'static self, pool: NonNull<Pool>, block: NonNull<u8>, class: SizeClass) {
         // SAFETY: a used block's pool is taken, so its arena and its record are mapped.
         let pool = unsafe { pool.as_ref() };
-        if !self.try_enter(pool.owner()) {
+        let begun = match self.try_enter(class, pool.owner()) {
+            Ok(begun) => begun,
             // SAFETY: the caller's contract.
-            return unsafe { Self::push_outside(block, self, class, pool) };
-        }
+            Err(begun) => return unsafe { Self::push_outside(block, self, class, pool, begun) },
+        };
+        // Who drops many at once has often not touched this one for long, and stores are done one after the other.
+        block::expect(block.cast().as_ptr());
         // SAFETY: the caller gave the block up.
         unsafe { link::put(block.cast(), &pool.free) };
-        self.count_pushed(pool, class, 1);
+        self.count_pushed(pool, class, begun, 1);
     }
 
     /// The rest of [`ThreadHeap::count_pushed`] when the pool must move on to another list, unless it is current.
     #[cold]
     #[inline(never)]
-    fn push_on(pool: &'static Pool, heap: &'static Self, class: SizeClass, counted: u32) {
-        let inside = heap.resume();
-        // First of all: what follows may settle the class, which must not find a countdown of 0.
-        if heap.count_down(class, counted) {
+    fn push_on(
+        pool: &'static Pool,
+        heap: &'static Self,
+        class: SizeClass,
+        begun: Begun,
+        counted: u32,
+    ) {
+        let inside = heap.go_on();
+        // First of all: what follows may settle the class.
+        if heap.leave(class, begun, counted) {
             heap.a_pools_worth(class);
         }
         if pool.state() != State::Current {
@@ -155,7 +170,7 @@ impl ThreadHeap {
     #[cold]
     #[inline(never)]
     fn push_and_publish(&'static self, class: SizeClass) {
-        let inside = self.resume();
+        let inside = self.go_on();
         self.a_pools_worth(class);
         drop(inside);
         sweeper::nudge();
@@ -178,14 +193,25 @@ impl ThreadHeap {
         heap: &'static Self,
         class: SizeClass,
         pool: &'static Pool,
+        begun: Begun,
     ) {
         // SAFETY: the caller's contract; where the heap has entered, the pool is another's.
         if !heap.has_entered() || !unsafe { heap.outbox.add(block, pool, class) } {
+            heap.leave(class, begun, 0);
             // SAFETY: the caller's contract.
             return unsafe { Self::push_outside_slowly(block, heap, class, pool) };
         }
-        heap.count_free(class);
-        heap.leave();
+        if heap.leave(class, begun, 1) {
+            heap.publish_remote(class);
+        }
+    }
+
+    /// The rest of [`ThreadHeap::push_outside`] when a pool's worth of frees is to be published.
+    #[cold]
+    #[inline(never)]
+    fn publish_remote(&self, class: SizeClass) {
+        let _inside = self.go_on();
+        self.publish_frees(class);
     }
 
     /// The rest of [`ThreadHeap::push_outside`] when a batch begins or goes, in a thread without a heap, or for a pool

@@ -97,8 +97,6 @@ pub unsafe fn free_remote(
     class: SizeClass,
 ) {
     if heap.is_nobody() {
-        // Nobody claims `NOBODY`; all the same it is not to stay as if its owner were at work.
-        heap.leave();
         // SAFETY: the caller's contract.
         match unsafe { free_unheld(block, pool, class) } {
             Some(held) => heap = held,

@@ -2,14 +2,13 @@
 
 use core::cell::UnsafeCell;
 
+use super::tenancy::Countdown;
 use crate::base::class::SizeClass;
-use crate::sync::word::Word32;
 
 /// See the module.
 pub struct Tally {
-    /// Frees but for those to current pools, until they are published; counts down from one pool's
-    /// capacity.
-    pub frees_left: Word32,
+    /// Frees but for those to current pools, until they are published: from one pool's capacity on.
+    pub frees: Countdown,
     /// What is left of a block's address when the part inside its pool is taken away; the upper bits
     /// are all like the highest of these. In tables by itself it would be one more line.
     pool_mask: UnsafeCell<i32>, // No word of `sync`: an atomic load cannot widen it in the same instruction.
@@ -21,7 +20,7 @@ unsafe impl Sync for Tally {}
 impl Tally {
     /// All bits zero.
     pub const fn zero() -> Self {
-        Self { frees_left: Word32::new(0), pool_mask: UnsafeCell::new(0) }
+        Self { frees: Countdown::zero(), pool_mask: UnsafeCell::new(0) }
     }
 
     /// Writes what is not zero.
@@ -30,7 +29,7 @@ impl Tally {
     ///
     /// No other thread has the heap yet, or a block that it could free as if it had.
     pub unsafe fn begin(&self, class: SizeClass) {
-        self.frees_left.set(class.capacity() as u32);
+        self.frees.set(class.capacity() as u32);
         // SAFETY: the caller's contract.
         unsafe { *self.pool_mask.get() = -(class.pool_size() as i32) };
     }

@@ -5,6 +5,9 @@
 //! whether the owner is on a slow path. The barrier makes up for the fence that the owner does not
 //! pay for: one of the two sees the other.
 //!
+//! The shortest of slow paths, a free to a pool that is not current, counts itself when it is done. Its count says
+//! both: a processor takes one store after the other, and so many of them follow each other there that each is waited for.
+//!
 //! A claim shuts the slow paths. All but the current pools is then the claimer's: partial and empty pools,
 //! inbox, outbox. The fast path goes on; how its lists are taken away stands in `current.rs`.
 
@@ -39,6 +42,72 @@ pub struct Tenancy {
 /// The owner is on a slow path as long as this lives.
 pub struct Inside<'a>(&'a Tenancy);
 
+/// A number that the owner counts down, by one with each of the shortest of slow paths, and which says whether it is on
+/// one: twice the number, and one more while it is.
+pub struct Countdown(AtomicU32);
+
+/// The owner is on the shortest of slow paths, which ends with [`Countdown::end`]. What the countdown says between two.
+#[derive(Clone, Copy)]
+pub struct Begun(u32);
+
+impl Countdown {
+    /// All bits zero: to be [set](Countdown::set).
+    pub const fn zero() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// What is left.
+    pub fn left(&self) -> u32 {
+        self.0.load(Relaxed) / 2
+    }
+
+    /// Says what is left, not 0. The owner is not on a short path then.
+    #[inline(always)]
+    pub fn set(&self, left: u32) {
+        self.put(left * 2);
+    }
+
+    fn put(&self, word: u32) {
+        let order = if planted("end_relaxed") { Relaxed } else { Release };
+        // Release pairs with the Acquire in `is_at_rest`.
+        self.0.store(word, order);
+    }
+
+    /// Says that the owner is on the shortest of slow paths.
+    #[inline(always)]
+    pub fn begin(&self) -> Begun {
+        let between = self.0.load(Relaxed);
+        // Wrapping: of what belongs to nobody, threads without a heap write over each other's.
+        self.0.store(between.wrapping_add(1), Relaxed);
+        // Pairs with the barrier in `claim`: the store above is visible before what is loaded from here on.
+        compiler_fence(SeqCst);
+        Begun(between)
+    }
+
+    /// Counts one down, or none, and says that the owner is on no short path any more. True if none is left: then the
+    /// owner is on it still, until [`Countdown::set`].
+    #[inline(always)]
+    pub fn end(&self, begun: Begun, count: u32) -> bool {
+        let between = begun.0 - 2 * count;
+        if between == 0 {
+            return true;
+        }
+        self.put(between);
+        false
+    }
+
+    /// Counts one down, on a path that has been entered. True if none is left: then [`Countdown::set`].
+    pub fn count(&self) -> bool {
+        self.end(Begun(self.0.load(Relaxed)), 1)
+    }
+
+    /// Whether the owner is on no short path. For claimers.
+    fn is_at_rest(&self) -> bool {
+        // Acquire pairs with the Release in `put`.
+        self.0.load(Acquire).is_multiple_of(2)
+    }
+}
+
 /// The heap is claimed as long as this lives.
 pub struct Claim<'a>(&'a Tenancy);
 
@@ -53,7 +122,7 @@ impl Tenancy {
     #[inline(always)]
     pub fn enter(&self) -> Inside<'_> {
         self.inside.store(1, Relaxed);
-        // As in `try_enter`.
+        // As in `begin`.
         compiler_fence(SeqCst);
         if self.claimed.load(Acquire) != FREE {
             self.wait();
@@ -61,20 +130,18 @@ impl Tenancy {
         Inside(self)
     }
 
-    /// Says that the owner is on a slow path for a pool that bears `pass`. False if that is not the heap's
-    /// pass, or the heap was claimed: then [`Tenancy::renew`], [`Tenancy::enter`] or [`Tenancy::leave`].
+    /// Says that the owner is on the shortest of slow paths, for a pool that bears `pass`, which `countdown` counts. `Err` if that
+    /// is not the heap's pass, or the heap was claimed.
     #[inline(always)]
-    pub fn try_enter(&self, pass: usize) -> bool {
+    pub fn try_enter(&self, countdown: &Countdown, pass: usize) -> Result<Begun, Begun> {
         if planted("enter_looks_first") {
-            let is_free = self.pass.load(Relaxed) == pass;
+            let is_free = self.has_pass(pass);
             compiler_fence(SeqCst);
-            self.inside.store(1, Relaxed);
-            return is_free;
+            let begun = countdown.begin();
+            return if is_free { Ok(begun) } else { Err(begun) };
         }
-        self.inside.store(1, Relaxed);
-        // Pairs with the barrier in `claim`: the store above is visible before the load below.
-        compiler_fence(SeqCst);
-        self.has_pass(pass)
+        let begun = countdown.begin();
+        if self.has_pass(pass) { Ok(begun) } else { Err(begun) }
     }
 
     /// Whether the heap has this pass. For the owner, which has said that it is on a slow path.
@@ -86,14 +153,16 @@ impl Tenancy {
 
     /// The owner is on no slow path any more.
     #[inline(always)]
-    pub fn leave(&self) {
+    fn leave(&self) {
         let order = if planted("leave_relaxed") { Relaxed } else { Release };
         // Release pairs with the Acquire in `claim`.
         self.inside.store(0, order);
     }
 
-    /// What was entered by [`Tenancy::try_enter`], to be left when this is dropped.
-    pub fn resume(&self) -> Inside<'_> {
+    /// Says that the owner is on a slow path, of which the beginning was the shortest of them: that one is to end next.
+    pub fn go_on(&self) -> Inside<'_> {
+        // Relaxed: who sees the end of the short one sees this.
+        self.inside.store(1, Relaxed);
         Inside(self)
     }
 
@@ -101,7 +170,6 @@ impl Tenancy {
     /// the owner read of its current pools before is nothing to go by. For the owner, on no slow path.
     #[cold]
     pub fn renew(&self, pass: usize) {
-        self.leave();
         loop {
             self.wait_while_claimed();
             // As a claimer of its own heap: whoever claims it next takes the pass away after this.
@@ -162,16 +230,22 @@ impl Tenancy {
     }
 
     /// Claims, unless somebody else does, the owner is on a slow path that does not end soon, or the
-    /// system has no barrier.
-    pub fn claim(&self) -> Option<Claim<'_>> {
+    /// system has no barrier. `countdowns` are all that the owner has.
+    pub fn claim<'a>(
+        &self,
+        countdowns: impl Iterator<Item = &'a Countdown> + Clone,
+    ) -> Option<Claim<'_>> {
         let claim = self.begin_claim()?;
         if !sys::barrier() {
             return None;
         }
-        // Acquire pairs with the Release when the owner leaves.
         let is_free = (0..LOCK_SPINS).any(|_| {
             spin_loop();
-            self.inside.load(Acquire) == 0 || planted("claim_looks_not")
+            // These first: an owner that goes on is inside before it ends the short path.
+            let are_at_rest =
+                planted("claim_counts_not") || countdowns.clone().all(Countdown::is_at_rest);
+            // Acquire pairs with the Release when the owner leaves.
+            are_at_rest && self.inside.load(Acquire) == 0 || planted("claim_looks_not")
         });
         is_free.then_some(claim)
     }

@@ -18,7 +18,7 @@ use super::ledger;
 use super::outbox::Outbox;
 use super::span_kept::OwnSpans;
 use super::tally::Tally;
-use super::tenancy::{NO_PASS, Tenancy};
+use super::tenancy::{Countdown, NO_PASS, Tenancy};
 use super::vacancy::Tenure;
 use crate::base::class::SizeClass;
 use crate::mem::block::{self, Block};
@@ -189,31 +189,27 @@ impl ThreadHeap {
         ptr::eq(self, &NOBODY)
     }
 
+    /// Every class's countdown of frees.
+    pub fn countdowns(&self) -> impl Iterator<Item = &Countdown> + Clone {
+        self.tallies.iter().map(|tally| &tally.frees)
+    }
+
     /// What a free to a pool that is not current needs of its class.
     #[inline(always)]
     pub fn tally(&self, class: SizeClass) -> &Tally {
         &self.tallies[class.index()]
     }
 
-    /// Counts so many frees of `class`, one or none. True if a pool's worth of them is to be published.
-    #[inline(always)]
-    pub fn count_down(&self, class: SizeClass, frees: u32) -> bool {
-        let tally = self.tally(class);
-        let frees_left = tally.frees_left.get() - frees;
-        tally.frees_left.set(frees_left);
-        frees_left == 0
-    }
-
-    /// Counts a free of another heap's block.
+    /// Counts a free of another heap's block. For the owner, on a slow path.
     pub fn count_free(&self, class: SizeClass) {
-        if self.count_down(class, 1) {
+        if self.tally(class).frees.count() {
             self.publish_frees(class);
         }
     }
 
     /// Publishes a pool's worth of frees.
     pub fn publish_frees(&self, class: SizeClass) {
-        self.tally(class).frees_left.set(class.capacity() as u32);
+        self.tally(class).frees.set(class.capacity() as u32);
         ledger::publish(class, -(class.capacity() as isize));
     }
 
@@ -240,10 +236,10 @@ impl ThreadHeap {
     pub fn settle_at(&self, class: SizeClass, remaining: usize) {
         let bin = self.bin(class);
         let allocated = bin.handed.get() as isize - remaining as isize;
-        let freed = class.capacity() as isize - self.tally(class).frees_left.get() as isize;
+        let freed = class.capacity() as isize - self.tally(class).frees.left() as isize;
         ledger::publish(class, allocated - freed);
         bin.handed.set(remaining as u32);
-        self.tally(class).frees_left.set(class.capacity() as u32);
+        self.tally(class).frees.set(class.capacity() as u32);
     }
 
     /// Blocks of `pool` that are used: for a current pool of this heap, exactly, as this is its
@@ -266,7 +262,7 @@ impl ThreadHeap {
             bin.empty.clear();
             bin.handed.set(0);
             bin.guests.set(0);
-            self.tally(class).frees_left.set(class.capacity() as u32);
+            self.tally(class).frees.set(class.capacity() as u32);
         }
         self.outbox.clear();
         self.kept.clear();

@@ -41,25 +41,33 @@ pub enum State {
     /// Nothing, or the inside of a pool or span.
     Unused = 0,
     /// See the module.
-    Current = 1,
+    Current = 2,
     /// See the module.
-    Partial = 2,
+    Partial = 1,
     /// See the module.
     Full = 3,
     /// See the module.
-    Empty = 4,
+    Empty = 5,
     /// A span: one large block.
-    Span = 5,
+    Span = 4,
 }
+
+/// The bit of the state of a pool that is not current.
+const ELSEWHERE: u8 = 1;
+
+const _: () = {
+    assert!(State::Current as u8 & ELSEWHERE == 0);
+    assert!(State::Partial as u8 & State::Full as u8 & State::Empty as u8 & ELSEWHERE != 0);
+};
 
 impl State {
     fn from_bits(bits: u8) -> State {
         match bits {
-            1 => State::Current,
-            2 => State::Partial,
+            1 => State::Partial,
+            2 => State::Current,
             3 => State::Full,
-            4 => State::Empty,
-            5 => State::Span,
+            4 => State::Span,
+            5 => State::Empty,
             _ => State::Unused,
         }
     }
@@ -162,11 +170,11 @@ impl Pool {
         State::from_bits(self.state.get())
     }
 
-    /// Whether it is current: one comparison.
+    /// How many frees one to it counts for: none if it is current, else one. The record is a pool's.
     #[cfg(all(feature = "malloc", not(feature = "hardened")))]
     #[inline(always)]
-    pub fn is_current(&self) -> bool {
-        self.state.get() == State::Current as u8
+    pub fn counted(&self) -> u32 {
+        u32::from(self.state.get() & ELSEWHERE)
     }
 
     /// Only the owner's floor moves a pool from state to state.

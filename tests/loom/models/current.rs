@@ -13,11 +13,14 @@ use loom::thread;
 use super::Preemptions::AtMost;
 use super::{finds, holds};
 use crate::heap::current::{Currents, InHand, take_away};
-use crate::heap::tenancy::Tenancy;
+use crate::heap::tenancy::{Countdown, Tenancy};
 use crate::sys::{self, Barrier};
 
 /// What its pools would bear.
 const PASS: usize = 64;
+
+/// More than the frees of any model.
+const LEFT: u32 = 8;
 
 /// A block: the next one if it is free, nobody's business if it is not.
 struct Block(UnsafeCell<*mut Block>);
@@ -37,6 +40,7 @@ impl Block {
 /// A heap of two classes, with a pool each.
 struct Heap {
     tenancy: Tenancy,
+    countdown: Countdown,
     in_hand: InHand,
     currents: Currents<Block, 2>,
     pools: [Vec<Block>; 2],
@@ -62,6 +66,7 @@ impl Heap {
         let block = || Block(UnsafeCell::new(ptr::null_mut()));
         let heap = Heap {
             tenancy: Tenancy::zero(),
+            countdown: Countdown::zero(),
             in_hand: InHand::zero(),
             currents: Currents::new(),
             pools: blocks.map(|count| (0..count).map(|_| block()).collect()),
@@ -69,6 +74,7 @@ impl Heap {
         };
         // Every atomic is made before threads share it.
         heap.tenancy.reset(PASS);
+        heap.countdown.set(LEFT);
         heap.in_hand.put_down();
         for (class, pool) in heap.pools.iter().enumerate() {
             let mut first = ptr::null_mut();
@@ -120,7 +126,7 @@ impl Heap {
     fn push(&self, class: usize, block: NonNull<Block>) {
         let current = self.currents.of(class);
         let size = self.size(class);
-        loop {
+        let begun = loop {
             if current.holds(&self.in_hand, class, block.addr().get(), size) {
                 sys::interruptible();
                 let first = current.free.get();
@@ -131,18 +137,19 @@ impl Heap {
                 sys::interruptible();
                 return;
             }
-            if self.tenancy.try_enter(PASS) {
-                break;
-            }
+            match self.tenancy.try_enter(&self.countdown, PASS) {
+                Ok(begun) => break begun,
+                Err(begun) => self.countdown.end(begun, 0),
+            };
             self.tenancy.renew(PASS);
-        }
-        let _inside = self.tenancy.resume();
+        };
         assert!(current.base().is_none(), "the pool is not current");
         // SAFETY: inside; loom checks that nobody else is.
         self.listed.with_mut(|listed| unsafe {
             Self::block(block).set_next(*listed);
             *listed = block.as_ptr();
         });
+        self.countdown.end(begun, 1);
     }
 
     /// Takes the first class's pool away. Under a claim.

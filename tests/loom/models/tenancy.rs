@@ -4,6 +4,7 @@
 
 extern crate std;
 
+use core::iter::once;
 use std::sync::Arc;
 use std::vec::Vec;
 
@@ -12,14 +13,19 @@ use loom::thread;
 
 use super::Preemptions::AtMost;
 use super::{finds, holds};
-use crate::heap::tenancy::Tenancy;
+use crate::heap::tenancy::{Begun, Countdown, Tenancy};
+use crate::sync::planted::planted;
 use crate::sys::{self, Barrier};
 
 /// What its pools would bear.
 const PASS: usize = 64;
 
+/// More than the short paths of any model.
+const LEFT: u32 = 3;
+
 struct Heap {
     tenancy: Tenancy,
+    countdown: Countdown,
     /// What owner and claimer change: how often each did.
     bins: UnsafeCell<(usize, usize)>,
 }
@@ -41,13 +47,40 @@ impl Heap {
 
     /// The shortest of slow paths.
     fn short_path(&self) {
+        let begun = self.enter();
+        self.work();
+        assert!(!self.countdown.end(begun, 1), "more are left");
         sys::interruptible();
-        while !self.tenancy.try_enter(PASS) {
-            self.tenancy.renew(PASS);
+    }
+
+    /// One that turns out to be longer.
+    fn short_path_that_goes_on(&self) {
+        let begun = self.enter();
+        sys::interruptible();
+        let is_late = planted("goes_on_late");
+        if is_late {
+            self.countdown.end(begun, 1);
+            sys::interruptible();
+        }
+        let inside = self.tenancy.go_on();
+        if !is_late {
+            sys::interruptible();
+            self.countdown.end(begun, 1);
         }
         self.work();
-        self.tenancy.leave();
+        drop(inside);
         sys::interruptible();
+    }
+
+    fn enter(&self) -> Begun {
+        sys::interruptible();
+        loop {
+            match self.tenancy.try_enter(&self.countdown, PASS) {
+                Ok(begun) => return begun,
+                Err(begun) => self.countdown.end(begun, 0),
+            };
+            self.tenancy.renew(PASS);
+        }
     }
 
     fn work(&self) {
@@ -58,7 +91,7 @@ impl Heap {
     }
 
     fn claim(&self) {
-        if let Some(_claim) = self.tenancy.claim() {
+        if let Some(_claim) = self.tenancy.claim(once(&self.countdown)) {
             // SAFETY: claimed; loom checks that nobody else is at work.
             self.bins.with_mut(|bins| unsafe { (*bins).1 += 1 });
         }
@@ -69,6 +102,7 @@ impl Heap {
 enum Path {
     Slow,
     Short,
+    GoesOn,
 }
 
 fn claimed_while_at_work(
@@ -79,8 +113,13 @@ fn claimed_while_at_work(
     move || {
         sys::model_barrier(barrier);
         sys::prepare_barrier();
-        let heap = Arc::new(Heap { tenancy: Tenancy::zero(), bins: UnsafeCell::new((0, 0)) });
+        let heap = Arc::new(Heap {
+            tenancy: Tenancy::zero(),
+            countdown: Countdown::zero(),
+            bins: UnsafeCell::new((0, 0)),
+        });
         heap.tenancy.reset(PASS);
+        heap.countdown.set(LEFT);
         let claimers: Vec<_> = (0..claimers)
             .map(|_| {
                 let heap = Arc::clone(&heap);
@@ -92,6 +131,7 @@ fn claimed_while_at_work(
                 match path {
                     Path::Slow => heap.slow_path(),
                     Path::Short => heap.short_path(),
+                    Path::GoesOn => heap.short_path_that_goes_on(),
                 }
             }
         });
@@ -102,12 +142,14 @@ fn claimed_while_at_work(
             let (owner, claimer) = unsafe { *bins };
             assert_eq!(owner, paths.len());
             assert!(claimer <= claims);
+            let short = paths.iter().filter(|path| !matches!(path, Path::Slow)).count();
+            assert_eq!(heap.countdown.left() as usize, LEFT as usize - short);
         });
     }
 }
 
 use Barrier::{Fences, Interrupts};
-use Path::{Short, Slow};
+use Path::{GoesOn, Short, Slow};
 
 #[test]
 fn an_owner_with_a_fence_and_one_claimer_take_turns() {
@@ -123,6 +165,13 @@ fn an_owner_with_a_fence_on_one_path_and_one_claimer_take_turns() {
 #[test]
 fn an_owner_with_a_fence_and_two_claimers_take_turns() {
     holds(AtMost(2), claimed_while_at_work(Fences, &[Slow], 2));
+}
+
+#[test]
+fn an_owner_whose_short_path_goes_on_and_one_claimer_take_turns() {
+    for barrier in [Fences, Interrupts] {
+        holds(AtMost(2), claimed_while_at_work(barrier, &[GoesOn], 1));
+    }
 }
 
 #[test]
@@ -177,6 +226,28 @@ fn a_claimer_that_does_not_look_is_found() {
 fn an_owner_that_leaves_without_releasing_is_found() {
     let model = claimed_while_at_work(Interrupts, &[Slow, Slow], 1);
     finds("leave_relaxed", "ausality violation", model);
+}
+
+#[test]
+fn an_owner_that_ends_a_short_path_without_releasing_is_found() {
+    for paths in [&[Short] as &[Path], &[GoesOn]] {
+        let model = claimed_while_at_work(Interrupts, paths, 1);
+        finds("end_relaxed", "ausality violation", model);
+    }
+}
+
+#[test]
+fn an_owner_that_goes_on_too_late_is_found() {
+    let model = claimed_while_at_work(Interrupts, &[GoesOn], 1);
+    finds("goes_on_late", "ausality violation", model);
+}
+
+#[test]
+fn a_claimer_that_does_not_look_at_the_countdowns_is_found() {
+    for barrier in [Fences, Interrupts] {
+        let model = claimed_while_at_work(barrier, &[Short], 1);
+        finds("claim_counts_not", "ausality violation", model);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 extern crate std;
 
+use core::iter::empty;
 use core::ptr::NonNull;
 use std::sync::Arc;
 use std::vec::Vec;
@@ -184,7 +185,7 @@ impl Heap {
     /// Somebody who sweeps takes in what there is, if he gets the heap.
     fn sweep(&self) {
         let heap = self;
-        let Some(claim) = self.tenancy.claim() else { return };
+        let Some(claim) = self.tenancy.claim(empty()) else { return };
         heap.take_in();
         drop(claim);
         vacancy::left(self);
@@ -192,7 +193,7 @@ impl Heap {
 
     /// As [`Heap::sweep`], by who takes out what there is and then has done enough.
     fn begin_sweep(&self) {
-        let Some(claim) = self.tenancy.claim() else { return };
+        let Some(claim) = self.tenancy.claim(empty()) else { return };
         self.inbox.refill();
         drop(claim);
         vacancy::left(self);
