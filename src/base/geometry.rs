@@ -58,6 +58,13 @@ pub const INLINE_MAX: usize = 1 << 10;
 /// it, direct mappings.
 pub const SPAN_MAX: usize = 512 << 10;
 
+/// Bytes from which on a block that is moved as it grows goes where a kept mapping begins, if there is one, rather than into a
+/// span: there it grows on without being copied. 128 KiB to [`SPAN_MAX`]: less cuts kept mappings up for blocks that stay small.
+pub const GROWS_APART: usize = 256 << 10;
+/// How many times as long the kept mapping may be. 2 to 8: less leaves less to grow into, more puts what grows a little in the way of what
+/// has the rest and grows much.
+pub const GROWS_TIMES: usize = 4;
+
 /// Lengths of spans to a doubling of it. 4 to 16: with more, a freed one is seldom of the length that is wanted; with fewer, more
 /// than an eighth of a span is lost to rounding.
 pub const SPAN_LENGTHS_A_DOUBLING: usize = 8;

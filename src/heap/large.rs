@@ -11,7 +11,7 @@ use super::large_index::Index;
 use super::large_return::{give_back_kept, give_back_over, give_back_owed, unmap_or_keep};
 use super::surplus::{self, Surplus, Taker};
 use super::{config, ledger, limit, sweeper};
-use crate::base::geometry::UNMAP_AT_ONCE;
+use crate::base::geometry::{SPAN_MAX, UNMAP_AT_ONCE};
 use crate::mem::store::Store;
 use crate::policy::retention::Retention;
 use crate::sync::lock::{Mutex, MutexGuard, RawLock};
@@ -137,7 +137,7 @@ pub fn totals() -> Totals {
 
 /// Bytes to map for `size`: whole OS pages; and where classes are kept apart, the size of its class,
 /// eight to a doubling, so that a freed mapping serves every request of its class.
-fn mapped_size(size: usize) -> Option<usize> {
+pub(super) fn mapped_size(size: usize) -> Option<usize> {
     let rung = config::retention();
     let unit = if rung.classes_share() {
         sys::page_size()
@@ -167,7 +167,7 @@ pub fn alloc(size: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
     Some((start, fresh == bytes))
 }
 
-fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
+pub(super) fn map(bytes: usize, align: usize, size: usize) -> Option<NonNull<u8>> {
     limit::hand_out(bytes, bytes);
     let align = align.max(huge::align_of(bytes));
     let start = sys::map_aligned(bytes, align).or_else(|| {
@@ -321,8 +321,8 @@ pub unsafe fn resize(start: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     let moved = match record.bytes == bytes {
         true => Some(start),
         false if copy => None,
-        // SAFETY: the mapping is the caller's, and its record is loose.
-        false => unsafe { sys::remap(start, before, bytes) },
+        // SAFETY: the mapping is the caller's, and its record is loose. What a span could hold is told by its address.
+        false => unsafe { sys::remap(start, before, bytes, size > SPAN_MAX) },
     };
     if let Some(moved) = moved {
         (record.start, record.bytes) = (moved, bytes);
@@ -354,7 +354,7 @@ impl LargeBlocks {
     }
 
     /// Makes a mapping a live one of `requested` bytes; the record back if there is no memory.
-    fn begin(&mut self, mut record: Loose, requested: usize) -> Result<(), Loose> {
+    pub(super) fn begin(&mut self, mut record: Loose, requested: usize) -> Result<(), Loose> {
         if self.live.make_room().is_none() {
             return Err(record);
         }

@@ -136,7 +136,7 @@ impl LargeBlocks {
     }
 
     /// Takes the kept mapping for which `cost` is the least; none if it is `None` for all.
-    fn take_least(&mut self, cost: impl Fn(&Mapping) -> Option<usize>) -> Option<Loose> {
+    pub(super) fn take_least(&mut self, cost: impl Fn(&Mapping) -> Option<usize>) -> Option<Loose> {
         let mut best: Option<(usize, *mut *mut Mapping)> = None;
         let mut link: *mut *mut Mapping = &mut self.kept;
         // SAFETY: the list's links and records are the set's own, and alive.
@@ -166,7 +166,7 @@ impl LargeBlocks {
         }
         let mut record = self.take_kept(|kept| Some(usize::MAX - kept))?;
         // SAFETY: a kept mapping is nobody's, and its record is loose.
-        match unsafe { sys::remap(record.start, record.bytes, bytes) } {
+        match unsafe { sys::remap(record.start, record.bytes, bytes, true) } {
             Some(start) => {
                 (record.start, record.bytes) = (start, bytes);
                 Some(record)
@@ -179,7 +179,7 @@ impl LargeBlocks {
     }
 
     /// The first `bytes` of a larger mapping, whose rest is kept; the whole without room for a record.
-    fn cut(&mut self, mut record: Loose, bytes: usize) -> Loose {
+    pub(super) fn cut(&mut self, mut record: Loose, bytes: usize) -> Loose {
         // SAFETY: `bytes` is less than the mapping has: within it.
         let rest = unsafe { record.start.add(bytes) };
         let beyond = record.resident.saturating_sub(bytes);

@@ -11,6 +11,7 @@ mod free;
 mod guests;
 pub mod inbox;
 pub mod large;
+pub mod large_apart;
 pub mod large_index;
 mod large_kept;
 mod large_return;

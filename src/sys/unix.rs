@@ -141,14 +141,19 @@ pub unsafe fn unmap(start: NonNull<u8>, bytes: usize) -> bool {
     gone
 }
 
-/// Makes the mapping at `start` `to` bytes long instead of `from`, elsewhere if it must, its bytes
+/// Makes the mapping at `start` `to` bytes long instead of `from`, elsewhere if it must and `may_move`, its bytes
 /// kept and what is new zeroed. `None` if the system cannot: nothing has then changed.
 ///
 /// # Safety
 ///
 /// The range is one that [`map_aligned`] or this function returned, whole or cut at OS pages.
 #[cfg(target_os = "linux")]
-pub unsafe fn remap(start: NonNull<u8>, from: usize, to: usize) -> Option<NonNull<u8>> {
+pub unsafe fn remap(
+    start: NonNull<u8>,
+    from: usize,
+    to: usize,
+    may_move: bool,
+) -> Option<NonNull<u8>> {
     REMAPS.fetch_add(1, Relaxed);
     if let Some(tail) = from.checked_sub(to)
         && tail > 0
@@ -156,8 +161,9 @@ pub unsafe fn remap(start: NonNull<u8>, from: usize, to: usize) -> Option<NonNul
         // SAFETY: the caller's contract: the tail is mapped.
         unsafe { huge::split(iter::once((start.addr().get() + to, tail))) };
     }
+    let flags = if may_move { libc::MREMAP_MAYMOVE } else { 0 };
     // SAFETY: the caller's contract; the flag lets the kernel choose where.
-    let moved = unsafe { libc::mremap(start.as_ptr().cast(), from, to, libc::MREMAP_MAYMOVE) };
+    let moved = unsafe { libc::mremap(start.as_ptr().cast(), from, to, flags) };
     if moved == libc::MAP_FAILED {
         return None;
     }
@@ -175,7 +181,7 @@ pub unsafe fn remap(start: NonNull<u8>, from: usize, to: usize) -> Option<NonNul
 ///
 /// None is asked.
 #[cfg(not(target_os = "linux"))]
-pub unsafe fn remap(_: NonNull<u8>, _: usize, _: usize) -> Option<NonNull<u8>> {
+pub unsafe fn remap(_: NonNull<u8>, _: usize, _: usize, _: bool) -> Option<NonNull<u8>> {
     None
 }
 

@@ -36,9 +36,12 @@ unsafe impl GlobalAlloc for Highwater {
     #[inline(never)]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let align = layout.align();
-        match (SizeClass::inlined(layout.size(), align), SizeClass::inlined(size, align)) {
+        // SAFETY: the caller has checked that `size` and the alignment make a layout.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, align) };
+        let new = match (SizeClass::inlined(layout.size(), align), SizeClass::inlined(size, align))
+        {
             (Some(from), Some(to)) if from == to => return poison::open(block, size),
-            (Some(_), Some(_)) => {}
+            (Some(_), Some(_)) => self.serve(wanted),
             _ => {
                 // SAFETY: the caller passes a block that `alloc` returned, which is not null.
                 let old = unsafe { NonNull::new_unchecked(block) };
@@ -46,12 +49,10 @@ unsafe impl GlobalAlloc for Highwater {
                 if let Some(resized) = unsafe { Self::resize(old, layout, size) } {
                     return poison::open(resized.as_ptr(), size);
                 }
+                self.alloc_moved(layout.size(), wanted)
             }
-        }
-        // SAFETY: the caller has checked that `size` and the alignment make a layout.
-        let wanted = unsafe { Layout::from_size_align_unchecked(size, align) };
-        // SAFETY: as for `alloc`.
-        let new = unsafe { self.alloc(wanted) };
+        };
+        poison::open(new, size);
         if !new.is_null() {
             // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
             unsafe {

@@ -7,7 +7,7 @@ use core::ptr::{self, NonNull};
 use super::{door, settings};
 use crate::base::class::SizeClass;
 use crate::base::geometry::RETURN_AFTER_MS;
-use crate::heap::{config, large, limit, local, span, sweeper, trim, watch};
+use crate::heap::{config, large, large_apart, limit, local, span, sweeper, trim, watch};
 use crate::mem::block;
 use crate::policy::limit::SoftLimit;
 use crate::policy::retention::Retention;
@@ -39,7 +39,8 @@ impl Default for Highwater {
     }
 }
 
-/// Where a block of some layout lives: told by the layout alone, at both ends of its life.
+/// Where a block of some layout lives: told by the layout, at both ends of its life, but for large blocks that a span could
+/// hold too, which their address tells.
 pub(super) enum Home {
     Pool(SizeClass),
     Span,
@@ -53,6 +54,14 @@ impl Home {
             Some(class) => Home::Pool(class),
             None if span::fits(size, align) => Home::Span,
             None => Home::Large,
+        }
+    }
+
+    /// The same of a block for such a layout, or one that is to be for it without being moved.
+    fn of_block(block: NonNull<u8>, size: usize, align: usize) -> Home {
+        match Home::of(size, align) {
+            Home::Span if large_apart::is_apart(block, size) => Home::Large,
+            home => home,
         }
     }
 }
@@ -280,13 +289,27 @@ impl Highwater {
 
     #[inline(never)]
     unsafe fn dealloc_unpooled(block: NonNull<u8>, layout: Layout) {
-        if span::fits(layout.size(), layout.align()) {
+        let (size, align) = (layout.size(), layout.align());
+        if span::fits(size, align) && !large_apart::is_apart(block, size) {
             // SAFETY: the caller's contract; the layout tells what it is, as it did at `alloc`.
             unsafe { span::free(block) }
         } else {
             // SAFETY: as above.
             let known = unsafe { large::free(block) };
             invariant!(known, "a large block that is freed is one in use");
+        }
+    }
+
+    /// A block for `layout` to which one of `from` bytes is moved, or null.
+    #[cfg(not(feature = "hardened"))]
+    #[inline(never)]
+    pub(super) fn alloc_moved(&self, from: usize, layout: Layout) -> *mut u8 {
+        match large_apart::alloc_moved(from, layout.size(), layout.align()) {
+            Some(block) => {
+                sweeper::start_if_due();
+                block.as_ptr()
+            }
+            None => self.serve(layout),
         }
     }
 
@@ -302,7 +325,7 @@ impl Highwater {
         size: usize,
     ) -> Option<NonNull<u8>> {
         let align = layout.align();
-        match (Home::of(layout.size(), align), Home::of(size, align)) {
+        match (Home::of_block(block, layout.size(), align), Home::of_block(block, size, align)) {
             (Home::Pool(from), Home::Pool(to)) => (from == to).then_some(block),
             // SAFETY: a span, by its layout, to be one of another size.
             (Home::Span, Home::Span) => unsafe { span::resize(block, size) }.then_some(block),

@@ -10,7 +10,7 @@ use crate::base::class::SizeClass;
 use crate::base::geometry::SLOT_SIZE;
 use crate::base::malloc_class::MALLOC_ALIGN;
 use crate::heap::thread_heap::ThreadHeap;
-use crate::heap::{large, local, span};
+use crate::heap::{large, large_apart, local, span, sweeper};
 use crate::mem::arena_map;
 use crate::mem::block;
 use crate::mem::find::{Found, find};
@@ -317,9 +317,7 @@ unsafe fn resize_more(block: *mut u8, size: usize) -> *mut u8 {
     };
     let new = match place {
         Place::Pool(_, class) => allocate_first([with_room(class, size), size], allocate),
-        _ => allocate_first([room_beside(usable, size), size], |room| {
-            allocate_with_room(size, MALLOC_ALIGN, room).0
-        }),
+        _ => allocate_moved(usable, size),
     };
     if !new.is_null() {
         // SAFETY: two blocks, each of at least the bytes copied; then the old one is given up.
@@ -331,10 +329,21 @@ unsafe fn resize_more(block: *mut u8, size: usize) -> *mut u8 {
     new
 }
 
+/// A block for one of `usable` bytes that is no pool's and is moved to hold `size`.
+fn allocate_moved(usable: usize, size: usize) -> *mut u8 {
+    if let Some(block) = large_apart::alloc_moved(usable, size, MALLOC_ALIGN) {
+        sweeper::start_if_due();
+        return block.as_ptr();
+    }
+    allocate_first([room_beside(usable, size), size], |room| {
+        allocate_with_room(size, MALLOC_ALIGN, room).0
+    })
+}
+
 /// Resizes without copying; `None` if it must be copied.
 unsafe fn resize_in_place(block: NonNull<u8>, place: &Place, size: usize) -> Option<NonNull<u8>> {
     let pooled = SizeClass::of(size, MALLOC_ALIGN);
-    let spanned = span::fits(size, MALLOC_ALIGN);
+    let spanned = span::fits(size, MALLOC_ALIGN) && !large_apart::is_apart(block, size);
     match place {
         Place::Pool(_, class) => suits(*class, size).then_some(block),
         Place::Span(_) if pooled.is_none() && spanned => {
