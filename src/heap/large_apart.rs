@@ -1,6 +1,6 @@
 //! Blocks apart: large ones that a span could have held.
 //!
-//! A block that can not grow where it is, is copied. A vector that doubles is copied again and again; so from some size on it
+//! A block that cannot grow where it is, is copied. A vector that doubles is copied again and again; so from some size on it
 //! goes where a kept mapping begins, if there is one, and grows into the rest. Its layout says that it is a span. Its address
 //! says that it is none: it begins where an arena would begin, and there an arena has its records.
 

@@ -114,6 +114,31 @@ static void realloc_keeps_what_was_there(void) {
     free(of_nothing);
 }
 
+// Two that grow in turns, again and again: into what those before left, where they can go on.
+static void what_grows_in_turns_keeps_its_bytes(void) {
+    for (size_t round = 0; round < 8; round++) {
+        size_t most = round % 4 == 3 ? 4000000 : 700000, bytes;
+        unsigned char *blocks[2] = {hide(malloc(100000)), hide(malloc(100000))};
+        for (bytes = 100000; bytes < most; bytes += bytes / 2) {
+            for (int which = 0; which < 2; which++) {
+                memset(blocks[which], which + 1, bytes);
+                unsigned char *block = blocks[which] = hide(realloc(blocks[which], bytes + bytes / 2));
+                NEED(block != NULL && malloc_usable_size(block) >= bytes + bytes / 2);
+                NEED(block[0] == which + 1 && block[bytes / 2] == which + 1 && block[bytes - 1] == which + 1);
+            }
+        }
+        for (; bytes > 100000; bytes -= bytes / 4) {
+            for (int which = 0; which < 2; which++) {
+                unsigned char *block = blocks[which] = hide(realloc(blocks[which], bytes - bytes / 4));
+                NEED(block != NULL && malloc_usable_size(block) >= bytes - bytes / 4);
+                NEED(block[0] == which + 1 && block[65536] == which + 1);
+            }
+        }
+        free(blocks[0]);
+        free(blocks[1]);
+    }
+}
+
 static void alignments_are_kept_and_wrong_ones_refused(void) {
     for (size_t align = 1; align <= 8 << 20; align *= 2) {
         for (size_t bytes = 0; bytes < 200000; bytes = bytes * 3 + 1) {
@@ -188,6 +213,7 @@ int main(void) {
     what_is_too_large_is_refused_with_enomem();
     calloc_gives_zeros_where_others_left_something();
     realloc_keeps_what_was_there();
+    what_grows_in_turns_keeps_its_bytes();
     alignments_are_kept_and_wrong_ones_refused();
     free_leaves_errno_alone();
     names_beyond_the_headers_do_as_their_fellows();
