@@ -202,17 +202,18 @@ impl ThreadHeap {
         if free + pool.absent() == pool.carved() { self.uninstall(class) } else { 0 }
     }
 
-    /// The current pool of `class` becomes one of the others, or leaves if it is empty. Returns bytes
-    /// that went to the system.
+    /// The current pool of `class` becomes one of the others, or leaves if it is empty; the class is settled. Returns bytes
+    /// that went to the system. For the owner.
     pub fn uninstall(&'static self, class: SizeClass) -> usize {
         let Some(pool) = self.current_pool(class) else { return 0 };
+        self.settle_freed(class);
         let free = self.current(class).free.get();
         self.current(class).clear();
         self.relist_uninstalled(pool, class, free)
     }
 
     /// Puts a pool of `class` where it belongs that is not the current one any more; `free` is what was on
-    /// the current list. Returns bytes that went to the system.
+    /// the current list. Returns bytes that went to the system. For the owner, or a claimer.
     pub fn relist_uninstalled(
         &'static self,
         pool: &'static Pool,
@@ -220,7 +221,7 @@ impl ThreadHeap {
         free: *mut Block,
     ) -> usize {
         let (free, listed) = self.part_guests(pool, class, free);
-        self.settle_at(class, listed);
+        self.settle_allocated(class, listed);
         self.bin(class).handed.set(0);
         pool.free.set(free);
         pool.forget_seen();

@@ -43,7 +43,8 @@ pub struct Tenancy {
 pub struct Inside<'a>(&'a Tenancy);
 
 /// A number that the owner counts down, by one with each of the shortest of slow paths, and which says whether it is on
-/// one: twice the number, and one more while it is.
+/// one: twice the number, and one more while it is. No claimer writes it: an owner that finds the heap claimed has
+/// read it before, and puts that back.
 pub struct Countdown(AtomicU32);
 
 /// The owner is on the shortest of slow paths, which ends with [`Countdown::end`]. What the countdown says between two.

@@ -226,20 +226,26 @@ impl ThreadHeap {
         }
     }
 
-    /// Publishes all that a bin has counted: its sums are then exact.
+    /// Publishes all that a bin has counted: its sums are then exact. For the owner.
     pub fn settle(&self, class: SizeClass) {
         // SAFETY: the current list is this heap's, and this is its thread.
-        self.settle_at(class, unsafe { block::length(self.current(class).free.get()) });
+        self.settle_allocated(class, unsafe { block::length(self.current(class).free.get()) });
+        self.settle_freed(class);
     }
 
-    /// As [`ThreadHeap::settle`], when `remaining` blocks are on the current list.
-    pub fn settle_at(&self, class: SizeClass, remaining: usize) {
-        let bin = self.bin(class);
-        let allocated = bin.handed.get() as isize - remaining as isize;
+    /// Publishes what was freed. For the owner.
+    pub fn settle_freed(&self, class: SizeClass) {
         let freed = class.capacity() as isize - self.tally(class).frees.left() as isize;
-        ledger::publish(class, allocated - freed);
-        bin.handed.set(remaining as u32);
         self.tally(class).frees.set(class.capacity() as u32);
+        ledger::publish(class, -freed);
+    }
+
+    /// Publishes what was allocated, when `remaining` blocks are on the current list. What was freed waits: a claimer must
+    /// not write a countdown, which an owner that is refused puts back as it found it.
+    pub fn settle_allocated(&self, class: SizeClass, remaining: usize) {
+        let bin = self.bin(class);
+        ledger::publish(class, bin.handed.get() as isize - remaining as isize);
+        bin.handed.set(remaining as u32);
     }
 
     /// Blocks of `pool` that are used: for a current pool of this heap, exactly, as this is its
